@@ -1,0 +1,147 @@
+package assessment
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/types"
+)
+
+// MaxCost bounds the estimated cost of one expression, in CEL cost units: an
+// operation costs about one. Estimates assume that lists are as long as
+// plausible facts have them, see sizes.
+const MaxCost = 5_000_000
+
+// MaxExpressionBytes bounds the text of an expression.
+const MaxExpressionBytes = 8 << 10
+
+// Program is a compiled expression. It is immutable and safe for concurrent use.
+type Program struct {
+	expr  string
+	reads []string
+	prg   cel.Program
+}
+
+// ExpressionError is a fault in an expression. Line and Column count from 1
+// within the expression.
+type ExpressionError struct {
+	Line, Column int
+	Reason       string
+}
+
+// Error implements error.
+func (e *ExpressionError) Error() string {
+	return fmt.Sprintf("expression line %d column %d: %s", e.Line, e.Column, e.Reason)
+}
+
+// CompileBool compiles an expression that gives true or false. The error is an
+// *ExpressionError.
+func (e *Environment) CompileBool(expr string) (*Program, error) {
+	return e.compile(expr, cel.BoolType)
+}
+
+// CompileString compiles an expression that gives a text.
+func (e *Environment) CompileString(expr string) (*Program, error) {
+	return e.compile(expr, cel.StringType)
+}
+
+func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
+	fault := func(reason string) error { return &ExpressionError{Line: 1, Column: 1, Reason: reason} }
+	if len(expr) > MaxExpressionBytes {
+		return nil, fault(fmt.Sprintf("has %d bytes, the limit is %d", len(expr), MaxExpressionBytes))
+	}
+	checked, iss := e.env.Compile(expr)
+	if err := iss.Err(); err != nil {
+		first := iss.Errors()[0]
+		return nil, &ExpressionError{
+			Line: first.Location.Line(), Column: first.Location.Column() + 1,
+			Reason: strings.ReplaceAll(first.Message, "fact.", ""),
+		}
+	}
+	if !checked.OutputType().IsExactType(want) {
+		return nil, fault(fmt.Sprintf("gives %s, but %s is needed", checked.OutputType(), want))
+	}
+	est, err := e.env.EstimateCost(checked, sizes{})
+	if err != nil {
+		return nil, fault("its cost cannot be estimated: " + err.Error())
+	}
+	if est.Max > MaxCost {
+		return nil, fault(fmt.Sprintf("may cost %d units, the limit is %d: do not nest loops over long lists", est.Max, uint64(MaxCost)))
+	}
+	prg, err := e.env.Program(checked, cel.EvalOptions(cel.OptOptimize))
+	if err != nil {
+		return nil, fault(err.Error())
+	}
+	return &Program{expr: expr, prg: prg, reads: e.reads(checked)}, nil
+}
+
+// reads returns the fact kinds that a checked expression refers to, sorted.
+func (e *Environment) reads(checked *cel.Ast) []string {
+	var kinds []string
+	for _, r := range checked.NativeRep().ReferenceMap() {
+		if _, ok := e.slots[r.Name]; ok {
+			kinds = append(kinds, r.Name)
+		}
+	}
+	slices.Sort(kinds)
+	return slices.Compact(kinds)
+}
+
+// Reads returns the fact kinds that the expression needs, sorted.
+func (p *Program) Reads() []string { return p.reads }
+
+// Expression returns the text that was compiled.
+func (p *Program) Expression() string { return p.expr }
+
+// ErrEvaluation is wrapped by failures of an evaluation, for instance an index
+// out of range or a missing key.
+var ErrEvaluation = errors.New("evaluation failed")
+
+// Bool evaluates an expression compiled with CompileBool.
+func (p *Program) Bool(f *Facts) (bool, error) {
+	out, _, err := p.prg.Eval(f)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrEvaluation, err)
+	}
+	return out == types.True, nil
+}
+
+// String evaluates an expression compiled with CompileString.
+func (p *Program) String(f *Facts) (string, error) {
+	out, _, err := p.prg.Eval(f)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrEvaluation, err)
+	}
+	s, ok := out.(types.String)
+	if !ok {
+		return "", fmt.Errorf("%w: gave %s", ErrEvaluation, out.Type().TypeName())
+	}
+	return string(s), nil
+}
+
+// sizes estimates lengths for the cost of an expression. Decode refuses
+// longer lists than MaxListItems; the estimate takes a quarter of that, and
+// of strings what names and paths have.
+type sizes struct{}
+
+// EstimateSize implements checker.CostEstimator.
+func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
+	switch n.Type().Kind() {
+	case types.ListKind, types.MapKind:
+		return &checker.SizeEstimate{Min: 0, Max: MaxListItems / 4}
+	case types.StringKind, types.BytesKind:
+		return &checker.SizeEstimate{Min: 0, Max: 256}
+	}
+	return nil
+}
+
+// EstimateCallCost implements checker.CostEstimator.
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
+}
+
+var _ checker.CostEstimator = sizes{}
