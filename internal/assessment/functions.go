@@ -2,6 +2,7 @@ package assessment
 
 import (
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,21 +22,19 @@ const maxListed = 5
 //	listed(list<string>) string                   "a, b and c"; after five "and 7 more"
 //	reasons(list<string>) string                  the non-empty ones, joined by "; "
 //	counted(int, string) string                   "1 update", "3 updates"
-//	outside(list<string>, list<string>) list      items of the first that are none of the second,
+//	undeclared(list<string>, list<string>) list   items of the first that are none of the second,
 //	                                              where "tcp/22" of the second stands for "tcp/22:sshd" too
 //	common(list<string>, list<string>) list       items of the first that the second has as well, each once
-//	begins(string, list<string>) bool             the text begins with one of the list
-//	deepest(string, list<string>) string          the longest directory of the list that is or holds the path, or ""
-//	within(string, list<string>) bool             the address or prefix lies in one of the addresses or prefixes
+//	beginsWith(string, list<string>) bool         the text begins with one of the list
+//	inNetworks(list<string>, list<string>) list   addresses or prefixes of the first that lie in one of the second
+//	notInNetworks(list<string>, list<string>) list  the others of the first
+//	notEncrypted(paths, encrypted, plain) list    paths that do not lie on one of the encrypted directories,
+//	                                              or lie on a plain mount further down
 func functions() []cel.EnvOption {
 	names := cel.ListType(cel.StringType)
 	unary := func(name string, f func([]string) ref.Val) cel.EnvOption {
 		return cel.Function(name, cel.Overload(name+"_list", []*cel.Type{names}, cel.StringType,
 			cel.UnaryBinding(func(v ref.Val) ref.Val { return f(texts(v)) })))
-	}
-	textAndList := func(name string, out *cel.Type, f func(string, []string) ref.Val) cel.EnvOption {
-		return cel.Function(name, cel.Overload(name+"_string_list", []*cel.Type{cel.StringType, names}, out,
-			cel.BinaryBinding(func(a, b ref.Val) ref.Val { return f(text(a), texts(b)) })))
 	}
 	lists := func(name string, f func(a, b []string) []string) cel.EnvOption {
 		return cel.Function(name, cel.Overload(name+"_list_list", []*cel.Type{names, names}, names,
@@ -51,13 +50,18 @@ func functions() []cel.EnvOption {
 				i, _ := n.(types.Int)
 				return types.String(counted(int64(i), text(what)))
 			}))),
-		lists("outside", outside),
+		lists("undeclared", undeclared),
 		lists("common", common),
-		textAndList("begins", cel.BoolType, func(s string, with []string) ref.Val {
-			return types.Bool(slices.ContainsFunc(with, func(w string) bool { return strings.HasPrefix(s, w) }))
-		}),
-		textAndList("deepest", cel.StringType, func(path string, dirs []string) ref.Val { return types.String(deepest(path, dirs)) }),
-		textAndList("within", cel.BoolType, func(address string, prefixes []string) ref.Val { return types.Bool(within(address, prefixes)) }),
+		lists("inNetworks", func(addresses, networks []string) []string { return inNetworks(addresses, networks, true) }),
+		lists("notInNetworks", func(addresses, networks []string) []string { return inNetworks(addresses, networks, false) }),
+		cel.Function("beginsWith", cel.Overload("beginsWith_string_list", []*cel.Type{cel.StringType, names}, cel.BoolType,
+			cel.BinaryBinding(func(s, with ref.Val) ref.Val {
+				return types.Bool(slices.ContainsFunc(texts(with), func(w string) bool { return strings.HasPrefix(text(s), w) }))
+			}))),
+		cel.Function("notEncrypted", cel.Overload("notEncrypted_list_list_list", []*cel.Type{names, names, names}, names,
+			cel.FunctionBinding(func(args ...ref.Val) ref.Val {
+				return types.NewStringList(types.DefaultTypeAdapter, notEncrypted(texts(args[0]), texts(args[1]), texts(args[2])))
+			}))),
 	}
 }
 
@@ -109,58 +113,58 @@ func counted(n int64, what string) string {
 	return strconv.FormatInt(n, 10) + " " + what + "s"
 }
 
-func outside(seen, declared []string) []string {
-	known := make(map[string]struct{}, len(declared))
-	for _, d := range declared {
-		known[d] = struct{}{}
+func set(items []string) map[string]bool {
+	m := make(map[string]bool, len(items))
+	for _, s := range items {
+		m[s] = true
 	}
-	out := []string{}
-	for _, s := range seen {
-		if _, ok := known[s]; ok {
-			continue
-		}
-		if general, _, ok := strings.Cut(s, ":"); ok {
-			if _, ok := known[general]; ok {
-				continue
-			}
-		}
-		out = append(out, s)
-	}
-	return out
+	return m
 }
 
-func common(seen, others []string) []string {
+func undeclared(seen, declared []string) []string {
+	known := set(declared)
 	out := []string{}
 	for _, s := range seen {
-		if slices.Contains(others, s) && !slices.Contains(out, s) {
+		general, _, _ := strings.Cut(s, ":")
+		if !known[s] && !known[general] {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-func deepest(path string, dirs []string) string {
-	best := ""
-	for _, dir := range dirs {
-		holds := path == dir || dir == "/" || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
-		if holds && len(dir) > len(best) {
-			best = dir
+func common(seen, others []string) []string {
+	left := set(others)
+	out := []string{}
+	for _, s := range seen {
+		if left[s] {
+			left[s] = false
+			out = append(out, s)
 		}
 	}
-	return best
+	return out
 }
 
-func within(address string, prefixes []string) bool {
-	inner, ok := prefix(address)
-	if !ok {
-		return false
-	}
-	for _, p := range prefixes {
-		if outer, ok := prefix(p); ok && outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr()) {
-			return true
+// inNetworks keeps the addresses that lie in one of the networks, or those
+// that do not. What is no address lies in none.
+func inNetworks(addresses, networks []string, want bool) []string {
+	var nets []netip.Prefix
+	for _, n := range networks {
+		if p, ok := prefix(n); ok {
+			nets = append(nets, p)
 		}
 	}
-	return false
+	out := []string{}
+	for _, a := range addresses {
+		inner, ok := prefix(a)
+		in := ok && slices.ContainsFunc(nets, func(outer netip.Prefix) bool {
+			return outer.Bits() <= inner.Bits() && outer.Contains(inner.Addr())
+		})
+		if in == want {
+			out = append(out, a)
+		}
+	}
+	return out
 }
 
 // prefix reads an address or a prefix; an IPv4 address in IPv6 form counts as IPv4.
@@ -171,4 +175,29 @@ func prefix(s string) (netip.Prefix, bool) {
 	}
 	p, err := netip.ParsePrefix(s)
 	return p.Masked(), err == nil
+}
+
+// notEncrypted walks up from each path to the first directory that is known.
+// A path that is not absolute lies nowhere.
+func notEncrypted(paths, encrypted, plain []string) []string {
+	state := map[string]bool{}
+	for _, p := range plain {
+		state[path.Clean(p)] = false
+	}
+	for _, e := range encrypted {
+		state[path.Clean(e)] = true
+	}
+	out := []string{}
+	for _, p := range paths {
+		ok, known := false, false
+		for dir := path.Clean(p); path.IsAbs(dir); dir = path.Dir(dir) {
+			if ok, known = state[dir]; known || dir == "/" {
+				break
+			}
+		}
+		if !ok {
+			out = append(out, p)
+		}
+	}
+	return out
 }

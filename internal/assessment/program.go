@@ -159,13 +159,14 @@ func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
 // functions: compiled code that goes through its lists once, about a hundred
 // times faster than an expression would.
 func (sizes) EstimateCallCost(function, _ string, _ *checker.AstNode, _ []checker.AstNode) *checker.CallEstimate {
+	cost := checker.CostEstimate{Min: 1, Max: MaxListItems / 4 / 100}
 	switch function {
-	case "listed", "reasons", "outside", "common", "begins", "deepest", "within":
-		most := &checker.SizeEstimate{Min: 0, Max: MaxListItems / 4}
-		if function == "listed" || function == "reasons" || function == "deepest" {
-			most.Max = 1024
-		}
-		return &checker.CallEstimate{CostEstimate: checker.CostEstimate{Min: 1, Max: MaxListItems / 4 / 100}, ResultSize: most}
+	case "listed", "reasons":
+		return &checker.CallEstimate{CostEstimate: cost, ResultSize: &checker.SizeEstimate{Min: 0, Max: 1024}}
+	case "undeclared", "common", "inNetworks", "notInNetworks", "notEncrypted":
+		return &checker.CallEstimate{CostEstimate: cost, ResultSize: &checker.SizeEstimate{Min: 0, Max: MaxListItems / 4}}
+	case "beginsWith":
+		return &checker.CallEstimate{CostEstimate: cost}
 	}
 	return nil
 }
