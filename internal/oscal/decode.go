@@ -29,7 +29,7 @@ func decode(data []byte) (*model.ComponentDefinition, error) {
 		return nil, located(err)
 	}
 	delete(models, "$schema")
-	raw, ok := models[root[1:]]
+	raw, ok := models[root.LastToken()]
 	switch {
 	case !ok && len(models) == 1:
 		for name := range models {
