@@ -11,24 +11,27 @@ import (
 	"github.com/demarc/demarc/internal/service"
 )
 
-// ask takes in what the server's own sources know about the subject.
-func (e *Engine) ask(v *view) error {
+// ask takes in what the server's own sources know about the subject, and
+// returns the kinds that changed.
+func (e *Engine) ask(v *view) (changed []string, err error) {
 	for _, src := range e.cfg.Sources {
 		if src.Scope() != v.subject.Scope {
 			continue
 		}
 		facts, err := src.Facts(v.tx, v.subject, v.now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for i := range facts {
 			facts[i].Source = "server"
 		}
-		if _, err := e.keep(v, facts); err != nil {
-			return err
+		kinds, err := e.keep(v, facts)
+		if err != nil {
+			return nil, err
 		}
+		changed = append(changed, kinds...)
 	}
-	return nil
+	return changed, nil
 }
 
 // derive runs the services that judge facts: those that read one of the
@@ -69,7 +72,7 @@ func (e *Engine) run(v *view, d deriver) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode %s of service %s: %w", r.Kind, d.name, err)
 		}
-		if _, err := e.cfg.Catalogue.Environment.Decode(r.Kind, data); err != nil {
+		if _, err := v.contract.Environment.Decode(r.Kind, data); err != nil {
 			return nil, fmt.Errorf("service %s: %w", d.name, err)
 		}
 		facts = append(facts, evidence.Fact{Kind: r.Kind, Data: data, ObservedAt: r.Observed, Again: r.Again, Source: "service/" + d.name})
@@ -151,7 +154,10 @@ func (e *Engine) keep(v *view, facts []evidence.Fact) ([]string, error) {
 			changed = append(changed, f.Kind)
 		default:
 			f.ChangedAt = stored[j].ChangedAt
-			if v.now.Sub(stored[j].ObservedAt) >= e.minStale[f.Kind] || !stored[j].Again.Equal(f.Again) {
+			// A later Again needs no judging now: the timer comes at the former
+			// one, asks again and finds the later.
+			sooner := !f.Again.IsZero() && (stored[j].Again.IsZero() || f.Again.Before(stored[j].Again))
+			if sooner || v.contract.revived(stored[j], v.now) {
 				changed = append(changed, f.Kind)
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/demarc/demarc/internal/evidence"
@@ -17,6 +18,7 @@ import (
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/store"
+	"github.com/demarc/demarc/internal/wire"
 )
 
 // Recorder appends to the ledger within a transaction.
@@ -53,10 +55,16 @@ type Config struct {
 type Engine struct {
 	cfg      Config
 	derivers []deriver
+	provider map[string]string // fact kind to the service that provides it
+	contract atomic.Pointer[contract]
+}
+
+// contract is the catalogue in force with what follows from it.
+type contract struct {
+	*judgement.Compiled
 	// minStale is, by fact kind, the shortest time for which any duty trusts it.
 	minStale map[string]time.Duration
 	byScope  map[evidence.Scope][]*judgement.Duty
-	provider map[string]string // fact kind to the service that provides it
 }
 
 type deriver struct {
@@ -70,7 +78,7 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func([]evidence.Judgement) {}
 	}
-	e := &Engine{cfg: cfg, minStale: map[string]time.Duration{}, byScope: map[evidence.Scope][]*judgement.Duty{}, provider: map[string]string{}}
+	e := &Engine{cfg: cfg, provider: map[string]string{}}
 	for _, s := range cfg.Services {
 		m := s.Manifest()
 		for _, k := range m.Kinds {
@@ -83,19 +91,30 @@ func New(cfg Config) (*Engine, error) {
 			e.derivers = append(e.derivers, deriver{Deriver: d, name: m.Name, reads: d.Reads()})
 		}
 	}
-	for _, d := range cfg.Catalogue.Duties {
-		e.byScope[d.Scope] = append(e.byScope[d.Scope], d)
-		for _, kind := range d.Reads {
-			if old, ok := e.minStale[kind]; !ok || d.StaleAfter < old {
-				e.minStale[kind] = d.StaleAfter
-			}
-		}
-	}
+	e.SetCatalogue(cfg.Catalogue)
 	return e, nil
 }
 
+// SetCatalogue puts another catalogue in force. Verdicts follow when their
+// subjects are judged next; RejudgeAll does it at once.
+func (e *Engine) SetCatalogue(compiled *judgement.Compiled) {
+	c := &contract{Compiled: compiled, minStale: map[string]time.Duration{}, byScope: map[evidence.Scope][]*judgement.Duty{}}
+	for _, d := range compiled.Duties {
+		c.byScope[d.Scope] = append(c.byScope[d.Scope], d)
+		for _, kind := range d.Reads {
+			if old, ok := c.minStale[kind]; !ok || d.StaleAfter < old {
+				c.minStale[kind] = d.StaleAfter
+			}
+		}
+	}
+	e.contract.Store(c)
+}
+
 // Catalogue returns the catalogue that is in force.
-func (e *Engine) Catalogue() *judgement.Compiled { return e.cfg.Catalogue }
+func (e *Engine) Catalogue() *judgement.Compiled { return e.contract.Load().Compiled }
+
+// Provider returns the service that provides facts of the kind, or "".
+func (e *Engine) Provider(kind string) string { return e.provider[kind] }
 
 // ErrResync says that an agent confirmed a fact that is not the stored one, or
 // that is not there: it must send its facts in full. Everything else of the
@@ -155,7 +174,7 @@ func (e *Engine) takeIn(tx *store.Tx, u Update) (changed []string, resync bool, 
 	for _, f := range stored {
 		former[f.Kind] = f
 	}
-	now := e.cfg.Now()
+	now, c := e.cfg.Now(), e.contract.Load()
 	puts := map[string]evidence.Fact{}
 	var confirmed []string
 	var observed time.Time
@@ -169,7 +188,7 @@ func (e *Engine) takeIn(tx *store.Tx, u Update) (changed []string, resync bool, 
 			resync = true
 			continue
 		}
-		if !same || now.Sub(old.ObservedAt) >= e.minStale[f.Kind] {
+		if !same || f.Kind == wire.KindAgent || c.revived(old, now) {
 			changed = append(changed, f.Kind)
 		}
 		if same {
@@ -189,6 +208,12 @@ func (e *Engine) takeIn(tx *store.Tx, u Update) (changed []string, resync bool, 
 		return nil, false, err
 	}
 	return changed, resync, nil
+}
+
+// revived reports that a duty may have taken the fact for stale.
+func (c *contract) revived(old evidence.Fact, now time.Time) bool {
+	trusted, read := c.minStale[old.Kind]
+	return read && now.Sub(old.ObservedAt) >= trusted
 }
 
 // values returns the facts sorted by kind, so that writes are in one order.
@@ -213,13 +238,20 @@ func (e *Engine) follow(tx *store.Tx, s evidence.Subject, changed []string) erro
 	if err != nil {
 		return err
 	}
+	if slices.Contains(changed, wire.KindAgent) {
+		known, err := e.ask(v)
+		if err != nil {
+			return err
+		}
+		changed = append(changed, known...)
+	}
 	derived, err := e.derive(v, changed)
 	if err != nil {
 		return err
 	}
 	var duties []*judgement.Duty
 	for _, kind := range append(changed, derived...) {
-		for _, d := range e.cfg.Catalogue.Reading(kind) {
+		for _, d := range v.contract.Reading(kind) {
 			if !slices.Contains(duties, d) {
 				duties = append(duties, d)
 			}
@@ -249,17 +281,40 @@ func (e *Engine) Rejudge(tx *store.Tx, subjects ...evidence.Subject) error {
 		if err != nil {
 			return err
 		}
-		if err := e.ask(v); err != nil {
+		if _, err := e.ask(v); err != nil {
 			return err
 		}
 		if _, err := e.derive(v, nil); err != nil {
 			return err
 		}
-		if err := e.judge(v, e.byScope[s.Scope]); err != nil {
+		if err := e.judge(v, v.contract.byScope[s.Scope]); err != nil {
+			return err
+		}
+		if err := e.forget(v); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// forget removes the verdicts of duties that the catalogue in force lacks;
+// their history stays.
+func (e *Engine) forget(v *view) error {
+	stored, err := v.tx.Verdicts(store.VerdictFilter{Subject: &v.subject})
+	if err != nil {
+		return err
+	}
+	var gone []evidence.Judgement
+	var ids []string
+	for _, j := range stored {
+		if v.contract.Duty(j.Duty) == nil {
+			gone, ids = append(gone, j), append(ids, j.Duty)
+		}
+	}
+	if err := v.tx.AddHistory(gone, v.now); err != nil {
+		return err
+	}
+	return v.tx.DropVerdicts(v.subject, ids)
 }
 
 func later(a, b time.Time) time.Time {

@@ -105,7 +105,7 @@ func (e *Engine) record(v *view, changed []evidence.Judgement) error {
 func (e *Engine) gather(v *view, duties []*judgement.Duty) (*ground, error) {
 	g := &ground{
 		facts: map[string]evidence.Fact{}, values: map[string]*assessment.Value{}, broken: map[string]string{},
-		decoded: e.cfg.Catalogue.Environment.NewFacts(), unseen: map[string]string{},
+		decoded: v.contract.Environment.NewFacts(), unseen: map[string]string{},
 	}
 	kinds := []string{wire.KindAgent}
 	shifting := false
@@ -119,14 +119,14 @@ func (e *Engine) gather(v *view, duties []*judgement.Duty) (*ground, error) {
 		return nil, err
 	}
 	for _, f := range facts {
-		k, ok := e.cfg.Catalogue.Environment.Kind(f.Kind)
+		k, ok := v.contract.Environment.Kind(f.Kind)
 		if f.Kind == wire.KindAgent && f.Subject == v.subject {
 			g.unseen = unseen(f.Data)
 		}
 		if !ok || v.around[k.Scope] != f.Subject {
 			continue
 		}
-		val, err := e.cfg.Catalogue.Environment.Decode(f.Kind, f.Data)
+		val, err := v.contract.Environment.Decode(f.Kind, f.Data)
 		if err != nil {
 			g.broken[f.Kind] = err.Error()
 			continue

@@ -14,9 +14,10 @@ import (
 // view is one subject at one moment within a transaction: what is around it
 // and what has been read about it so far.
 type view struct {
-	tx      *store.Tx
-	now     time.Time
-	subject evidence.Subject
+	tx       *store.Tx
+	now      time.Time
+	contract *contract
+	subject  evidence.Subject
 	vm      *estate.VM // of a subject of scope vm
 	// around are the subjects whose facts duties of this one may read, by scope.
 	around map[evidence.Scope]evidence.Subject
@@ -24,7 +25,7 @@ type view struct {
 
 // look finds the subject and what is around it.
 func (e *Engine) look(tx *store.Tx, s evidence.Subject) (*view, error) {
-	v := &view{tx: tx, now: e.cfg.Now(), subject: s, around: map[evidence.Scope]evidence.Subject{
+	v := &view{tx: tx, now: e.cfg.Now(), contract: e.contract.Load(), subject: s, around: map[evidence.Scope]evidence.Subject{
 		evidence.ScopeProvider: evidence.Provider, s.Scope: s,
 	}}
 	if s.Scope == evidence.ScopeProvider {
