@@ -112,6 +112,7 @@ func (b *book) body(align string) int {
 
 func (b *book) matrix(rows []Row) {
 	header, body, number := b.header(), b.body("left"), b.body("center")
+	b.height(matrixSheet, 1, 2)
 	for j, r := range rows {
 		b.height(matrixSheet, j+2, lines(r))
 	}
