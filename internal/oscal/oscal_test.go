@@ -135,6 +135,19 @@ func TestDocumentsAreAsRecordedAndKeepTheSchema(t *testing.T) {
 	}
 }
 
+// The check above would be worth nothing if the validator let anything pass.
+func TestValidatorRefusesABrokenDocument(t *testing.T) {
+	doc := documents(t, head, catalogue())["tenant-ssp"]
+	broken := bytes.Replace(doc, []byte(`"state": "operational"`), []byte(`"state": "humming"`), 1)
+	v, err := validation.NewValidator(broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(doc, broken) || v.Validate() == nil {
+		t.Error("a document with a state that OSCAL does not know is accepted")
+	}
+}
+
 func TestEqualStateGivesEqualBytesButForTheTime(t *testing.T) {
 	later := head
 	later.LastModified = noon.Add(time.Hour)

@@ -24,22 +24,22 @@ type column struct {
 const standing = "Standing"
 
 var columns = []column{
-	{"Control", 12, func(r Row) any { return r.Control }},
-	{"Control title", 28, func(r Row) any { return r.ControlTitle }},
-	{"Duty", 18, func(r Row) any { return r.Duty }},
-	{"What must be so", 52, func(r Row) any { return r.Title }},
+	{"Control", 11, func(r Row) any { return r.Control }},
+	{"Control title", 20, func(r Row) any { return r.ControlTitle }},
+	{"Duty", 17, func(r Row) any { return r.Duty }},
+	{"What must be so", 42, func(r Row) any { return r.Title }},
 	{"Level", 8, func(r Row) any { return string(r.Level) }},
-	{"About", 10, func(r Row) any { return string(r.Scope) }},
+	{"About", 9, func(r Row) any { return string(r.Scope) }},
 	{"Responsible", 12, func(r Row) any { return string(r.Party) }},
 	{"Since", 21, func(r Row) any { return moment(r.Since) }},
-	{"Service", 24, func(r Row) any { return r.Service }},
-	{standing, 15, func(r Row) any { return string(r.Verdict()) }},
+	{"Service", 18, func(r Row) any { return r.Service }},
+	{standing, 14, func(r Row) any { return string(r.Verdict()) }},
 	{"Met", 8, count(Met)},
 	{"Not met", 8, count(NotMet)},
 	{"Unknown", 9, count(Unknown)},
 	{"Waived", 8, count(Waived)},
-	{"Not applicable", 14, count(NotApplicable)},
-	{"What you do", 60, func(r Row) any { return r.ToDo }},
+	{"Not applicable", 11, count(NotApplicable)},
+	{"What you do", 46, func(r Row) any { return r.ToDo }},
 }
 
 // count tells nothing, rather than 0, where the provider itself is the subject.

@@ -1,9 +1,12 @@
 package sheet
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"time"
+	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
 )
@@ -100,22 +103,30 @@ func (b *book) header() int {
 	})
 }
 
-func (b *book) body() int {
+func (b *book) body(align string) int {
 	return b.style(&excelize.Style{
-		Alignment: &excelize.Alignment{Vertical: "top", WrapText: true},
+		Alignment: &excelize.Alignment{Horizontal: align, Vertical: "top", WrapText: true},
 		Border:    []excelize.Border{{Type: "bottom", Color: "D0D0D0", Style: 1}},
 	})
 }
 
 func (b *book) matrix(rows []Row) {
-	header, body := b.header(), b.body()
+	header, body, number := b.header(), b.body("left"), b.body("center")
+	b.height(matrixSheet, 1, 2)
+	for j, r := range rows {
+		b.height(matrixSheet, j+2, lines(r))
+	}
 	for i, c := range columns {
 		name, err := excelize.ColumnNumberToName(i + 1)
 		b.do("name a column", func() error { return err })
 		b.do("set a column's width", func() error { return b.f.SetColWidth(matrixSheet, name, name, c.width) })
 		b.set(matrixSheet, i+1, 1, header, c.title)
 		for j, r := range rows {
-			b.set(matrixSheet, i+1, j+2, body, c.value(r))
+			value, style := c.value(r), body
+			if _, ok := value.(int); ok {
+				style = number
+			}
+			b.set(matrixSheet, i+1, j+2, style, value)
 		}
 		if c.title == standing {
 			b.colour(fmt.Sprintf("%s2:%s%d", name, name, len(rows)+1))
@@ -130,13 +141,41 @@ func (b *book) matrix(rows []Row) {
 	b.do("repeat the header in print", func() error {
 		return b.f.SetDefinedName(&excelize.DefinedName{Name: "_xlnm.Print_Titles", RefersTo: matrixSheet + "!$1:$1", Scope: matrixSheet})
 	})
+	b.page(matrixSheet, "landscape")
+}
+
+// page sets A4 with narrow margins and one page's width.
+func (b *book) page(sheet, orientation string) {
+	a4, width, height, fit, margin := 9, 1, 0, true, 0.4 // margins in inches
 	b.do("set the page", func() error {
-		landscape, a4, width, height, fit := "landscape", 9, 1, 0, true
-		if err := b.f.SetSheetProps(matrixSheet, &excelize.SheetPropsOptions{FitToPage: &fit}); err != nil {
-			return err
-		}
-		return b.f.SetPageLayout(matrixSheet, &excelize.PageLayoutOptions{Orientation: &landscape, Size: &a4, FitToWidth: &width, FitToHeight: &height})
+		return errors.Join(
+			b.f.SetSheetProps(sheet, &excelize.SheetPropsOptions{FitToPage: &fit}),
+			b.f.SetPageLayout(sheet, &excelize.PageLayoutOptions{Orientation: &orientation, Size: &a4, FitToWidth: &width, FitToHeight: &height}),
+			b.f.SetPageMargins(sheet, &excelize.PageLayoutMarginsOptions{Left: &margin, Right: &margin, Top: &margin, Bottom: &margin}))
 	})
+}
+
+// lines is how many lines the row's longest cell wraps to. Programs compute
+// row heights only when a person edits, so the file has to bring them.
+func lines(r Row) int {
+	most := 1
+	for _, c := range columns {
+		if s, ok := c.value(r).(string); ok {
+			most = max(most, wrapped(s, c.width))
+		}
+	}
+	return most
+}
+
+// wrapped estimates the lines of s in a column, a little to the generous side,
+// because words do not fill a line.
+func wrapped(s string, width float64) int {
+	return int(math.Ceil(float64(utf8.RuneCountInString(s)) * 1.1 / width))
+}
+
+func (b *book) height(sheet string, row, lines int) {
+	const line = 14.5 // points
+	b.do("set a row's height", func() error { return b.f.SetRowHeight(sheet, row, min(line*float64(max(lines, 1))+2, 409)) })
 }
 
 // colour fills the cells of the range by the verdict that they hold.
@@ -155,7 +194,7 @@ func (b *book) colour(cells string) {
 }
 
 func (b *book) about(m Matrix) {
-	label, body := b.style(&excelize.Style{Font: &excelize.Font{Bold: true}, Alignment: &excelize.Alignment{Vertical: "top"}}), b.body()
+	label, body := b.style(&excelize.Style{Font: &excelize.Font{Bold: true}, Alignment: &excelize.Alignment{Vertical: "top"}}), b.body("left")
 	for i, pair := range [][2]string{
 		{"Tenant", line(m.Tenant)},
 		{"Provider", line(m.Provider)},
@@ -168,7 +207,9 @@ func (b *book) about(m Matrix) {
 	} {
 		b.set(aboutSheet, 1, i+1, label, pair[0])
 		b.set(aboutSheet, 2, i+1, body, pair[1])
+		b.height(aboutSheet, i+1, wrapped(pair[1], 90))
 	}
 	b.do("set a column's width", func() error { return b.f.SetColWidth(aboutSheet, "A", "A", 16) })
 	b.do("set a column's width", func() error { return b.f.SetColWidth(aboutSheet, "B", "B", 90) })
+	b.page(aboutSheet, "portrait")
 }
