@@ -18,7 +18,7 @@ type view struct {
 	now      time.Time
 	contract *contract
 	subject  evidence.Subject
-	vm      *estate.VM // of a subject of scope vm
+	vm       *estate.VM // of a subject of scope vm
 	// around are the subjects whose facts duties of this one may read, by scope.
 	around map[evidence.Scope]evidence.Subject
 }
