@@ -226,3 +226,18 @@ func (c *Contract) ServiceRule(id string) bool {
 
 // Kinds returns the fact kinds that are provided.
 func (c *Contract) Kinds() []evidence.Kind { return c.kinds }
+
+// Get returns one version of a catalogue.
+func (c *Contract) Get(name, version string) (*responsibility.Catalogue, bool) {
+	if name == c.builtin.Name && version == c.builtin.Version {
+		return c.builtin, true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, l := range c.loaded {
+		if l.Name == name && l.Version == version {
+			return l.catalogue, true
+		}
+	}
+	return nil, false
+}
