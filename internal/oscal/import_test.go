@@ -17,11 +17,7 @@ func exported(t testing.TB, c *responsibility.Catalogue) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := Encode(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return encoded(t, d)
 }
 
 func TestImportOfOwnExportGivesTheSameCatalogue(t *testing.T) {

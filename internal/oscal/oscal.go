@@ -18,14 +18,16 @@ package oscal
 
 import (
 	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"time"
 
 	model "github.com/defenseunicorns/go-oscal/src/types/oscal-1-2-2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
-
-	"github.com/demarc/demarc/internal/canonical"
 )
 
 // NS is the namespace of demarc's properties in OSCAL documents.
@@ -50,16 +52,16 @@ type Head struct {
 // Organization is the provider or a tenant. Both members are required.
 type Organization struct{ ID, Name string }
 
-// Encode returns the document as indented JSON that ends in a newline.
-func Encode(d *Document) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(d); err != nil {
-		return nil, fmt.Errorf("oscal: encode document: %w", err)
+// Encode writes the document as indented JSON that ends in a newline. It
+// streams: the results of a big tenant have hundreds of megabytes.
+func Encode(w io.Writer, d *Document) error {
+	if err := json.MarshalWrite(w, d, jsontext.WithIndent("  ")); err != nil {
+		return fmt.Errorf("oscal: encode document: %w", err)
 	}
-	return b.Bytes(), nil
+	if _, err := io.WriteString(w, "\n"); err != nil {
+		return fmt.Errorf("oscal: encode document: %w", err)
+	}
+	return nil
 }
 
 // space derives UUIDs for what one provider writes.
@@ -85,11 +87,11 @@ func (s space) of(parts ...string) string {
 func (s space) seal(d *Document, id *string, head *model.Metadata) error {
 	modified := head.LastModified
 	head.LastModified, *id = time.Time{}, ""
-	b, err := canonical.JSON(d)
-	if err != nil {
+	sum := sha256.New()
+	if err := json.MarshalWrite(sum, d); err != nil {
 		return fmt.Errorf("oscal: derive the document's UUID: %w", err)
 	}
-	head.LastModified, *id = modified, s.of("document", canonical.Digest(b))
+	head.LastModified, *id = modified, s.of("document", hex.EncodeToString(sum.Sum(nil)))
 	return nil
 }
 

@@ -81,6 +81,14 @@ func assessment(o Organization) Assessment {
 	return Assessment{Tenant: o, From: march, At: noon, Standings: standingsOfAcme()}
 }
 
+func encoded(t interface{ Fatal(...any) }, d *Document) []byte {
+	var b bytes.Buffer
+	if err := Encode(&b, d); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
 // documents makes one of each document.
 func documents(t *testing.T, h Head, c *responsibility.Catalogue) map[string][]byte {
 	t.Helper()
@@ -91,9 +99,7 @@ func documents(t *testing.T, h Head, c *responsibility.Catalogue) map[string][]b
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if out[name], err = Encode(d); err != nil {
-				t.Fatal(err)
-			}
+			out[name] = encoded(t, d)
 		}
 	}
 	add("component")(Component(h, c))

@@ -83,11 +83,7 @@ func TestEveryDutyIsExportedOnceOnOneSide(t *testing.T) {
 				t.Fatalf("duty %s is exported as %v, want once %s", d.ID, got, want)
 			}
 		}
-		encoded, err := Encode(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := Import(encoded, nil)
+		again, err := Import(encoded(t, doc), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
