@@ -189,6 +189,8 @@ func toDo(d responsibility.Duty, r Row) string {
 	switch {
 	case open == 0 && r.Count[Met] > 0:
 		text = "Keep it so."
+	case open == 0 && r.Count[NotApplicable] > 0:
+		return "At present it does not concern you."
 	case d.Assessment != nil && d.Assessment.Remedy != "":
 		text = line(d.Assessment.Remedy)
 	default:
