@@ -41,9 +41,9 @@ var ErrImport = errors.New("component definition refused")
 // to measure it. known may be nil.
 //
 // In a document of others a statement is the provider's duty with scope
-// provider, or the customer's with scope tenant where the standard's property
-// "control-origination" says customer-provided or customer-configured; the
-// level is must. A description longer than 2,000 bytes is cut with an ellipsis.
+// provider, or the customer's with scope tenant where the role "customer" alone
+// is responsible for it or the property "control-origination" says
+// customer-provided or customer-configured; the level is must. A description longer than 2,000 bytes is cut with an ellipsis.
 //
 // Unknown members, duplicate members, more than MaxImportBytes, nesting deeper
 // than 32, more than 10,000 duties and references to other component
@@ -156,12 +156,16 @@ func (r *importer) requirement(at string, req model.ImplementedRequirementContro
 	statements := deref(req.Statements)
 	if len(statements) == 0 {
 		return r.duty(at, index, control, model.ControlStatementImplementation{
-			StatementId: req.ControlId, Description: req.Description, Props: req.Props,
+			StatementId: req.ControlId, Description: req.Description, Props: req.Props, ResponsibleRoles: req.ResponsibleRoles,
 		})
 	}
 	for i, s := range statements {
+		// A foreign requirement may say for all its statements whose they are.
 		if s.Props == nil {
-			s.Props = req.Props // a foreign requirement may say whose it is for all its statements
+			s.Props = req.Props
+		}
+		if s.ResponsibleRoles == nil {
+			s.ResponsibleRoles = req.ResponsibleRoles
 		}
 		if err := r.duty(fmt.Sprintf("%s/statements/%d", at, i), index, control, s); err != nil {
 			return err
@@ -239,10 +243,8 @@ func ownDuty(at string, d *responsibility.Duty, s model.ControlStatementImplemen
 func (r *importer) foreignDuty(at string, d *responsibility.Duty, s model.ControlStatementImplementation) error {
 	d.Party, d.Scope, d.Level = responsibility.Provider, evidence.ScopeProvider, responsibility.Must
 	letter := "/P-"
-	for _, p := range deref(s.Props) {
-		if p.Name == "control-origination" && (p.Value == "customer-provided" || p.Value == "customer-configured") {
-			d.Party, d.Scope, letter = responsibility.Customer, evidence.ScopeTenant, "/C-"
-		}
+	if ofCustomer(s) {
+		d.Party, d.Scope, letter = responsibility.Customer, evidence.ScopeTenant, "/C-"
 	}
 	clause := strings.TrimPrefix(s.StatementId, d.Control)
 	clause = strings.TrimPrefix(clause, "_smt")
@@ -260,6 +262,17 @@ func (r *importer) foreignDuty(at string, d *responsibility.Duty, s model.Contro
 		d.ID = fmt.Sprintf("%s.%d", id, r.numbered[id])
 	}
 	return nil
+}
+
+// ofCustomer looks for the two ways in which component definitions tell whose a
+// statement is.
+func ofCustomer(s model.ControlStatementImplementation) bool {
+	if roles := deref(s.ResponsibleRoles); len(roles) == 1 && roles[0].RoleId == roleCustomer {
+		return true
+	}
+	return slices.ContainsFunc(deref(s.Props), func(p model.Property) bool {
+		return p.Name == "control-origination" && (p.Value == "customer-provided" || p.Value == "customer-configured")
+	})
 }
 
 // nameOf makes a catalogue name of a title.

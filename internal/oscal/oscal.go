@@ -28,6 +28,8 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
+
+	"github.com/demarc/demarc/internal/responsibility"
 )
 
 // NS is the namespace of demarc's properties in OSCAL documents.
@@ -38,6 +40,12 @@ const Version = model.Version
 
 // Document is an OSCAL document; exactly one of its models is set.
 type Document = model.OscalModels
+
+// The roles of the two parties, named as the values of responsibility.Party.
+const (
+	roleProvider = string(responsibility.Provider)
+	roleCustomer = string(responsibility.Customer)
+)
 
 // Head is what each document says about itself.
 type Head struct {
@@ -106,14 +114,13 @@ func (h Head) check() error {
 }
 
 func (h Head) metadata(s space, title, version string, tenant *Organization) model.Metadata {
-	roles := []model.Role{{ID: "provider", Title: "Cloud service provider"}}
+	roles := []model.Role{{ID: roleProvider, Title: "Cloud service provider"}, {ID: roleCustomer, Title: "Cloud service customer"}}
 	parties := []model.Party{{UUID: s.providerParty(), Type: "organization", Name: line(h.Provider.Name)}}
-	responsible := []model.ResponsibleParty{{RoleId: "provider", PartyUuids: []string{s.providerParty()}}}
+	responsible := []model.ResponsibleParty{{RoleId: roleProvider, PartyUuids: []string{s.providerParty()}}}
 	if tenant != nil {
 		id := s.tenantParty(tenant.ID)
-		roles = append(roles, model.Role{ID: "customer", Title: "Cloud service customer"})
 		parties = append(parties, model.Party{UUID: id, Type: "organization", Name: line(tenant.Name)})
-		responsible = append(responsible, model.ResponsibleParty{RoleId: "customer", PartyUuids: []string{id}})
+		responsible = append(responsible, model.ResponsibleParty{RoleId: roleCustomer, PartyUuids: []string{id}})
 	}
 	return model.Metadata{
 		Title: markup(title), Version: version, OscalVersion: Version,
