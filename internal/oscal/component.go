@@ -37,7 +37,8 @@ const (
 // duty of the catalogue.
 //
 // A component definition has no place for the export model of OSCAL, which
-// belongs to system security plans. Each statement therefore carries in NS the
+// belongs to system security plans. Each statement names the responsible role,
+// "provider" or "customer", and carries in NS the
 // property "export", "provided" for a duty of the provider and
 // "responsibility" for one of the customer, with the UUID under which a plan
 // refers to it ("provided-uuid", "responsibility-uuid"). A customer's duty
@@ -57,6 +58,7 @@ func Component(h Head, c *responsibility.Catalogue) (*Document, error) {
 			statements = append(statements, model.ControlStatementImplementation{
 				UUID: s.of("component-statement", c.Name, d.ID), StatementId: token(d.ID),
 				Description: markup(d.Title), Props: list(dutyProps(s, c.Name, d)), Remarks: shiftRemark(d),
+				ResponsibleRoles: &[]model.ResponsibleRole{{RoleId: string(d.Party)}},
 			})
 		}
 		var p props

@@ -10,7 +10,6 @@ import (
 
 	model "github.com/defenseunicorns/go-oscal/src/types/oscal-1-2-2"
 
-	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/responsibility"
 )
 
@@ -41,9 +40,9 @@ var ErrImport = errors.New("component definition refused")
 // to measure it. known may be nil.
 //
 // In a document of others a statement is the provider's duty with scope
-// provider, or the customer's with scope tenant where the standard's property
-// "control-origination" says customer-provided or customer-configured; the
-// level is must. A description longer than 2,000 bytes is cut with an ellipsis.
+// provider, or the customer's with scope tenant where the role "customer" alone
+// is responsible for it or the property "control-origination" says
+// customer-provided or customer-configured; the level is must. A description longer than 2,000 bytes is cut with an ellipsis.
 //
 // Unknown members, duplicate members, more than MaxImportBytes, nesting deeper
 // than 32, more than 10,000 duties and references to other component
@@ -156,12 +155,16 @@ func (r *importer) requirement(at string, req model.ImplementedRequirementContro
 	statements := deref(req.Statements)
 	if len(statements) == 0 {
 		return r.duty(at, index, control, model.ControlStatementImplementation{
-			StatementId: req.ControlId, Description: req.Description, Props: req.Props,
+			StatementId: req.ControlId, Description: req.Description, Props: req.Props, ResponsibleRoles: req.ResponsibleRoles,
 		})
 	}
 	for i, s := range statements {
+		// A foreign requirement may say for all its statements whose they are.
 		if s.Props == nil {
-			s.Props = req.Props // a foreign requirement may say whose it is for all its statements
+			s.Props = req.Props
+		}
+		if s.ResponsibleRoles == nil {
+			s.ResponsibleRoles = req.ResponsibleRoles
 		}
 		if err := r.duty(fmt.Sprintf("%s/statements/%d", at, i), index, control, s); err != nil {
 			return err
@@ -196,69 +199,6 @@ func (r *importer) duty(at string, index int, control string, s model.ControlSta
 		d.Modes, d.Assessment, d.AttestationFor = slices.Clone(k.Modes), k.Assessment, k.AttestationFor
 	}
 	r.out.Controls[index].Duties = append(r.out.Controls[index].Duties, d)
-	return nil
-}
-
-// ownDuty reads the properties that Component writes.
-func ownDuty(at string, d *responsibility.Duty, s model.ControlStatementImplementation) error {
-	d.ID = one(s.Props, propDuty)
-	d.Party = responsibility.Party(one(s.Props, propParty))
-	d.Scope = evidence.Scope(one(s.Props, propScope))
-	d.Level = responsibility.Level(one(s.Props, propLevel))
-	d.Evidence = one(s.Props, propEvidence)
-	d.Services = all(s.Props, propService)
-	at += "/props"
-	side, prefix := exportResponsibility, d.Control+"/C-"
-	if d.Party == responsibility.Provider {
-		side, prefix = exportProvided, d.Control+"/P-"
-	}
-	clause, fits := strings.CutPrefix(d.ID, prefix)
-	switch {
-	case d.Party != responsibility.Customer && d.Party != responsibility.Provider:
-		return refuse(at, "party %q is neither customer nor provider", cut(string(d.Party), 40))
-	case !fits || !clauseForm.MatchString(clause):
-		return refuse(at, "duty id %q does not fit control %s and party %s", cut(d.ID, 80), d.Control, d.Party)
-	case one(s.Props, propExport) != side:
-		return refuse(at, "duty %s is the %s's, so its property %q must be %q", d.ID, d.Party, propExport, side)
-	case !slices.Contains(evidence.Scopes, d.Scope):
-		return refuse(at, "scope %q is none of %v", cut(string(d.Scope), 40), evidence.Scopes)
-	case d.Level != responsibility.Must && d.Level != responsibility.Should:
-		return refuse(at, "level %q is neither must nor should", cut(string(d.Level), 40))
-	case len(d.Services) > 0 && (d.Party != responsibility.Customer || d.Scope != evidence.ScopeVM):
-		return refuse(at, "duty %s has services, which move only a customer's duty about a VM", d.ID)
-	}
-	for i, name := range d.Services {
-		if len(name) > 40 || !serviceForm.MatchString(name) || slices.Contains(d.Services[:i], name) {
-			return refuse(at, "service %q of duty %s is malformed or there twice", cut(name, 80), d.ID)
-		}
-	}
-	return nil
-}
-
-// foreignDuty makes a duty of a statement that says nothing in NS.
-func (r *importer) foreignDuty(at string, d *responsibility.Duty, s model.ControlStatementImplementation) error {
-	d.Party, d.Scope, d.Level = responsibility.Provider, evidence.ScopeProvider, responsibility.Must
-	letter := "/P-"
-	for _, p := range deref(s.Props) {
-		if p.Name == "control-origination" && (p.Value == "customer-provided" || p.Value == "customer-configured") {
-			d.Party, d.Scope, letter = responsibility.Customer, evidence.ScopeTenant, "/C-"
-		}
-	}
-	clause := strings.TrimPrefix(s.StatementId, d.Control)
-	clause = strings.TrimPrefix(clause, "_smt")
-	clause = strings.TrimLeft(clause, "._-")
-	if clause == "" {
-		clause = "1"
-	}
-	if !clauseForm.MatchString(clause) {
-		return refuse(at+"/statement-id", "statement id %q gives no clause of 1 to 32 letters, digits, dots, hyphens and underscores", cut(s.StatementId, 80))
-	}
-	// Several components may speak of one statement: their duties are numbered.
-	id := d.Control + letter + clause
-	d.ID = id
-	if r.numbered[id]++; r.numbered[id] > 1 {
-		d.ID = fmt.Sprintf("%s.%d", id, r.numbered[id])
-	}
 	return nil
 }
 

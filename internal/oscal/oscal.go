@@ -18,14 +18,18 @@ package oscal
 
 import (
 	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"time"
 
 	model "github.com/defenseunicorns/go-oscal/src/types/oscal-1-2-2"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 
-	"github.com/demarc/demarc/internal/canonical"
+	"github.com/demarc/demarc/internal/responsibility"
 )
 
 // NS is the namespace of demarc's properties in OSCAL documents.
@@ -36,6 +40,12 @@ const Version = model.Version
 
 // Document is an OSCAL document; exactly one of its models is set.
 type Document = model.OscalModels
+
+// The roles of the two parties, named as the values of responsibility.Party.
+const (
+	roleProvider = string(responsibility.Provider)
+	roleCustomer = string(responsibility.Customer)
+)
 
 // Head is what each document says about itself.
 type Head struct {
@@ -50,16 +60,16 @@ type Head struct {
 // Organization is the provider or a tenant. Both members are required.
 type Organization struct{ ID, Name string }
 
-// Encode returns the document as indented JSON that ends in a newline.
-func Encode(d *Document) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if err := enc.Encode(d); err != nil {
-		return nil, fmt.Errorf("oscal: encode document: %w", err)
+// Encode writes the document as indented JSON that ends in a newline. It
+// streams: the results of a big tenant have hundreds of megabytes.
+func Encode(w io.Writer, d *Document) error {
+	if err := json.MarshalWrite(w, d, jsontext.WithIndent("  ")); err != nil {
+		return fmt.Errorf("oscal: encode document: %w", err)
 	}
-	return b.Bytes(), nil
+	if _, err := io.WriteString(w, "\n"); err != nil {
+		return fmt.Errorf("oscal: encode document: %w", err)
+	}
+	return nil
 }
 
 // space derives UUIDs for what one provider writes.
@@ -85,11 +95,11 @@ func (s space) of(parts ...string) string {
 func (s space) seal(d *Document, id *string, head *model.Metadata) error {
 	modified := head.LastModified
 	head.LastModified, *id = time.Time{}, ""
-	b, err := canonical.JSON(d)
-	if err != nil {
+	sum := sha256.New()
+	if err := json.MarshalWrite(sum, d); err != nil {
 		return fmt.Errorf("oscal: derive the document's UUID: %w", err)
 	}
-	head.LastModified, *id = modified, s.of("document", canonical.Digest(b))
+	head.LastModified, *id = modified, s.of("document", hex.EncodeToString(sum.Sum(nil)))
 	return nil
 }
 
@@ -104,14 +114,13 @@ func (h Head) check() error {
 }
 
 func (h Head) metadata(s space, title, version string, tenant *Organization) model.Metadata {
-	roles := []model.Role{{ID: "provider", Title: "Cloud service provider"}}
+	roles := []model.Role{{ID: roleProvider, Title: "Cloud service provider"}, {ID: roleCustomer, Title: "Cloud service customer"}}
 	parties := []model.Party{{UUID: s.providerParty(), Type: "organization", Name: line(h.Provider.Name)}}
-	responsible := []model.ResponsibleParty{{RoleId: "provider", PartyUuids: []string{s.providerParty()}}}
+	responsible := []model.ResponsibleParty{{RoleId: roleProvider, PartyUuids: []string{s.providerParty()}}}
 	if tenant != nil {
 		id := s.tenantParty(tenant.ID)
-		roles = append(roles, model.Role{ID: "customer", Title: "Cloud service customer"})
 		parties = append(parties, model.Party{UUID: id, Type: "organization", Name: line(tenant.Name)})
-		responsible = append(responsible, model.ResponsibleParty{RoleId: "customer", PartyUuids: []string{id}})
+		responsible = append(responsible, model.ResponsibleParty{RoleId: roleCustomer, PartyUuids: []string{id}})
 	}
 	return model.Metadata{
 		Title: markup(title), Version: version, OscalVersion: Version,

@@ -55,21 +55,29 @@ func mine(since time.Time) responsibility.Assignment {
 	return responsibility.Assignment{Party: responsibility.Customer, Since: since}
 }
 
+func standing(duty string, s evidence.Subject, name string, a responsibility.Assignment, v evidence.Verdict, reason string, refs ...evidence.Reference) Standing {
+	return Standing{Name: name, Assignment: a, Judgement: evidence.Judgement{
+		Duty: duty, Subject: s, Verdict: v, Reason: reason, Since: march, EvaluatedAt: noon, Evidence: refs,
+	}}
+}
+
+func fact(s evidence.Subject, kind, c string) evidence.Reference {
+	return evidence.Reference{Type: "fact", Ref: kind, Subject: s, Digest: digest(c), At: noon, Source: secret + " agent"}
+}
+
 func standingsOfAcme() []Standing {
 	provider := responsibility.Assignment{Party: responsibility.Provider}
+	tenant := evidence.Subject{Scope: evidence.ScopeTenant, Tenant: acme.ID, ID: acme.ID}
+	vdc := evidence.Subject{Scope: evidence.ScopeVDC, Tenant: acme.ID, ID: "d1"}
+	patching := responsibility.Assignment{Party: responsibility.Provider, Since: march, Service: "patching", Subscription: "s1"}
 	return []Standing{
-		{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v2"), Name: "db-1", Verdict: Met, Evaluated: noon, VerdictSince: march,
-			Assignment: responsibility.Assignment{Party: responsibility.Provider, Since: march, Service: "patching", Subscription: "s1"},
-			Evidence:   []Evidence{{Form: FactEvidence, Kind: "host.packages", Digest: digest("b"), At: noon}}},
-		{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v1"), Name: "web-1", Assignment: mine(time.Time{}), Verdict: NotMet, Evaluated: noon,
-			Reason:   "3 security updates are pending for ![x](http://evil.example/) <script>",
-			Evidence: []Evidence{{Form: FactEvidence, Kind: "host.packages", Digest: digest("a"), At: noon, Expires: noon.Add(time.Hour)}}},
-		{Duty: "CLD.6.3.1/C-1.3b", Subject: evidence.Subject{Scope: evidence.ScopeTenant, Tenant: acme.ID, ID: acme.ID}, Name: "Acme", Assignment: mine(time.Time{}),
-			Verdict: Waived, Reason: "accepted until June", Evidence: []Evidence{{Form: WaiverEvidence, Digest: digest("c"), At: march}}},
-		{Duty: "12.4/P-1", Subject: vm("v1"), Name: "web-1", Assignment: provider, Verdict: Unknown, Reason: secret + " esx-07.internal has no record",
-			Evidence: []Evidence{{Form: FactEvidence, Kind: "platform.secret-kind", Digest: digest("d"), At: noon}}},
-		{Duty: "CLD.6.3.1/P-1.1b", Subject: evidence.Provider, Name: secret, Assignment: provider, Verdict: NotMet, Reason: secret,
-			Evidence: []Evidence{{Form: FactEvidence, Kind: "platform.secret-kind", Digest: digest("e"), At: noon}}},
+		standing("CLD.6.3.1/C-1.2a", vm("v2"), "db-1", patching, evidence.Met, "", fact(vm("v2"), "host.packages", "b")),
+		standing("CLD.6.3.1/C-1.2a", vm("v1"), "web-1", mine(time.Time{}), evidence.NotMet, "3 security updates are pending for ![x](http://evil.example/) <script>",
+			fact(vm("v1"), "host.packages", "a"), fact(vdc, "vdc.policy", "f"), fact(evidence.Provider, "platform.secret-kind", "e")),
+		standing("CLD.6.3.1/C-1.3b", tenant, "Acme", mine(time.Time{}), evidence.Waived, "accepted until June",
+			evidence.Reference{Type: "waiver", Ref: "w-17", Subject: tenant, At: march, Source: secret + " alice"}),
+		standing("12.4/P-1", vm("v1"), "web-1", provider, evidence.Unknown, secret+" esx-07.internal has no record", fact(vm("v1"), "platform.secret-kind", "d")),
+		standing("CLD.6.3.1/P-1.1b", evidence.Provider, secret, provider, evidence.NotMet, secret, fact(evidence.Provider, "platform.secret-kind", "e")),
 	}
 }
 
@@ -79,6 +87,14 @@ func plan() Plan {
 
 func assessment(o Organization) Assessment {
 	return Assessment{Tenant: o, From: march, At: noon, Standings: standingsOfAcme()}
+}
+
+func encoded(t interface{ Fatal(...any) }, d *Document) []byte {
+	var b bytes.Buffer
+	if err := Encode(&b, d); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 // documents makes one of each document.
@@ -91,9 +107,7 @@ func documents(t *testing.T, h Head, c *responsibility.Catalogue) map[string][]b
 			if err != nil {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if out[name], err = Encode(d); err != nil {
-				t.Fatal(err)
-			}
+			out[name] = encoded(t, d)
 		}
 	}
 	add("component")(Component(h, c))
@@ -176,8 +190,13 @@ func TestProvidersInternalsStayOutOfTenantsDocuments(t *testing.T) {
 			}
 		}
 	}
-	if !bytes.Contains(docs["provider-results"], []byte(secret)) {
+	if !bytes.Contains(docs["provider-results"], []byte("esx-07")) {
 		t.Error("the provider's own results lack the provider's reasons")
+	}
+	for name, doc := range docs {
+		if bytes.Contains(doc, []byte("alice")) {
+			t.Errorf("%s tells who made a statement", name)
+		}
 	}
 }
 
@@ -186,14 +205,15 @@ func TestRefusedInput(t *testing.T) {
 		"belongs to another tenant": func(s *Standing) { s.Subject.Tenant = "t-other" },
 		"no such duty":              func(s *Standing) { s.Duty = "CLD.6.3.1/C-9" },
 		"scope is vm":               func(s *Standing) { s.Subject.Scope = evidence.ScopeVDC },
-		"neither customer":          func(s *Standing) { s.Party = "nobody" },
-		"does not move it":          func(s *Standing) { s.Service = "backup" },
+		"neither customer":          func(s *Standing) { s.Assignment.Party = "nobody" },
+		"does not move it":          func(s *Standing) { s.Assignment.Service = "backup" },
 		"none of [met":              func(s *Standing) { s.Verdict = "fine" },
 		"there twice":               func(s *Standing) { s.Subject = vm("v1") },
 		"no digest":                 func(s *Standing) { s.Evidence[0].Digest = "user alice" },
-		"has a kind":                func(s *Standing) { s.Evidence[0].Kind = "Alice Miller" },
+		"needs a fact's kind":       func(s *Standing) { s.Evidence[0].Ref = "Alice Miller" },
+		"about another tenant":      func(s *Standing) { s.Evidence[0].Subject.Tenant = "t-other" },
 		"has no time":               func(s *Standing) { s.Evidence[0].At = time.Time{} },
-		"has the form":              func(s *Standing) { s.Evidence[0].Form = "" },
+		"has the type":              func(s *Standing) { s.Evidence[0].Type = "" },
 	} {
 		in := plan()
 		change(&in.Standings[0])

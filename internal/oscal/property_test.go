@@ -44,14 +44,12 @@ func drawStandings(t *rapid.T, c *responsibility.Catalogue) []Standing {
 	var out []Standing
 	for _, d := range c.Duties() {
 		for i := range rapid.IntRange(0, 4).Draw(t, "subjects") {
-			s := Standing{
-				Duty: d.ID, Subject: evidence.Subject{Scope: d.Scope, Tenant: acme.ID, ID: fmt.Sprint(d.Scope, i)},
-				Assignment: responsibility.Assignment{Party: d.Party}, Verdict: rapid.SampledFrom(verdicts).Draw(t, "verdict"),
-			}
+			a := responsibility.Assignment{Party: d.Party}
 			if len(d.Services) > 0 && rapid.Bool().Draw(t, "moved") {
-				s.Assignment = responsibility.Assignment{Party: responsibility.Provider, Service: rapid.SampledFrom(d.Services).Draw(t, "service"), Since: march}
+				a = responsibility.Assignment{Party: responsibility.Provider, Service: rapid.SampledFrom(d.Services).Draw(t, "service"), Since: march}
 			}
-			out = append(out, s)
+			s := evidence.Subject{Scope: d.Scope, Tenant: acme.ID, ID: fmt.Sprint(d.Scope, i)}
+			out = append(out, standing(d.ID, s, "", a, rapid.SampledFrom(evidence.Verdicts).Draw(t, "verdict"), ""))
 		}
 	}
 	return out
@@ -83,11 +81,7 @@ func TestEveryDutyIsExportedOnceOnOneSide(t *testing.T) {
 				t.Fatalf("duty %s is exported as %v, want once %s", d.ID, got, want)
 			}
 		}
-		encoded, err := Encode(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		again, err := Import(encoded, nil)
+		again, err := Import(encoded(t, doc), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +134,7 @@ func checkStatement(t *rapid.T, d responsibility.Duty, in []Standing, s model.St
 	parties := map[responsibility.Party]bool{}
 	for _, st := range in {
 		if st.Duty == d.ID && st.Subject.Scope != evidence.ScopeProvider {
-			parties[st.Party] = true
+			parties[st.Assignment.Party] = true
 		}
 	}
 	if len(parties) == 0 {
@@ -173,23 +167,23 @@ func checkStatement(t *rapid.T, d responsibility.Duty, in []Standing, s model.St
 // The state of each finding and status follows the documented tables.
 func TestVerdictsBecomeStates(t *testing.T) {
 	for _, c := range []struct {
-		verdicts                    []Verdict
+		verdicts                    []evidence.Verdict
 		status                      string
 		state, reason, targetStatus string // of the first verdict's finding
 	}{
-		{[]Verdict{Met}, "implemented", "satisfied", "pass", ""},
-		{[]Verdict{NotMet}, "planned", "not-satisfied", "fail", ""},
-		{[]Verdict{Unknown}, "planned", "not-satisfied", "other", ""},
-		{[]Verdict{Waived}, "planned", "not-satisfied", "other", ""},
-		{[]Verdict{NotApplicable}, "not-applicable", "satisfied", "other", "not-applicable"},
-		{[]Verdict{Met, NotApplicable}, "implemented", "satisfied", "pass", ""},
-		{[]Verdict{Met, NotMet}, "partial", "satisfied", "pass", ""},
-		{[]Verdict{Met, Unknown, Met}, "partial", "satisfied", "pass", ""},
-		{[]Verdict{NotApplicable, Unknown}, "planned", "satisfied", "other", "not-applicable"},
+		{[]evidence.Verdict{evidence.Met}, "implemented", "satisfied", "pass", ""},
+		{[]evidence.Verdict{evidence.NotMet}, "planned", "not-satisfied", "fail", ""},
+		{[]evidence.Verdict{evidence.Unknown}, "planned", "not-satisfied", "other", ""},
+		{[]evidence.Verdict{evidence.Waived}, "planned", "not-satisfied", "other", ""},
+		{[]evidence.Verdict{evidence.NotApplicable}, "not-applicable", "satisfied", "other", "not-applicable"},
+		{[]evidence.Verdict{evidence.Met, evidence.NotApplicable}, "implemented", "satisfied", "pass", ""},
+		{[]evidence.Verdict{evidence.Met, evidence.NotMet}, "partial", "satisfied", "pass", ""},
+		{[]evidence.Verdict{evidence.Met, evidence.Unknown, evidence.Met}, "partial", "satisfied", "pass", ""},
+		{[]evidence.Verdict{evidence.NotApplicable, evidence.Unknown}, "planned", "satisfied", "other", "not-applicable"},
 	} {
 		var list []Standing
 		for i, v := range c.verdicts {
-			list = append(list, Standing{Duty: "CLD.6.3.1/C-1.2a", Subject: vm(fmt.Sprint(i)), Assignment: mine(march), Verdict: v})
+			list = append(list, standing("CLD.6.3.1/C-1.2a", vm(fmt.Sprint(i)), "", mine(march), v, ""))
 		}
 		if got := status(list); got.State != c.status || got.Remarks == "" {
 			t.Errorf("%v: status %+v, want %s with a remark", c.verdicts, got, c.status)

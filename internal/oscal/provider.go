@@ -49,7 +49,7 @@ func ProviderSSP(h Head, c *responsibility.Catalogue) (*Document, error) {
 			UUID: s.providerComponent(), Type: "this-system", Title: markup(h.Provider.Name + " cloud"),
 			Description: "The provider's cloud.", Status: model.SystemComponentStatus{State: "operational"},
 		}}, Users: &[]model.SystemUser{{
-			UUID: s.of("user", "provider", "administrator"), Title: "Administrator of the provider", RoleIds: &[]string{"provider"},
+			UUID: s.of("user", "provider", "administrator"), Title: "Administrator of the provider", RoleIds: &[]string{roleProvider},
 		}}},
 		ControlImplementation: model.ControlImplementation{
 			Description: markup("Duties of catalogue " + c.Name + " as the provider offers them."), ImplementedRequirements: requirements,

@@ -34,8 +34,9 @@ type Assessment struct {
 //	not-applicable  satisfied, reason other, implementation status not-applicable
 //
 // The property "verdict" in NS keeps the five apart. In a tenant's document the
-// provider's own subjects are left out, and of the provider's own duties about
-// the tenant the verdict is told but neither reason nor evidence.
+// provider's own subjects are left out, also as evidence, and of the provider's
+// own duties about the tenant the verdict is told but neither reason nor
+// evidence.
 func Results(h Head, c *responsibility.Catalogue, in Assessment) (*Document, error) {
 	if err := h.check(); err != nil {
 		return nil, err
@@ -120,11 +121,11 @@ func (w *resultWriter) finding(d responsibility.Duty, st Standing) model.Finding
 	p.add("subject", st.Subject.String())
 	p.add("subject-uuid", w.s.subject(st.Subject))
 	p.add("verdict", string(st.Verdict))
-	p.time("verdict-since", st.VerdictSince)
-	p.time("evaluated", st.Evaluated)
-	p.add(propParty, string(st.Party))
-	p.time("party-since", st.Since)
-	p.add(propService, st.Service)
+	p.time("verdict-since", st.Since)
+	p.time("evaluated", st.EvaluatedAt)
+	p.add(propParty, string(st.Assignment.Party))
+	p.time("party-since", st.Assignment.Since)
+	p.add(propService, st.Assignment.Service)
 	f := model.Finding{
 		UUID:  w.s.of("finding", w.tenant, w.c.Name, d.ID, st.Subject.String()),
 		Title: markup(d.ID + " for " + st.name()), Description: markup(d.Title), Props: list(p),
@@ -135,12 +136,15 @@ func (w *resultWriter) finding(d responsibility.Duty, st Standing) model.Finding
 	if w.tenant != "" {
 		f.ImplementationStatementUuid = w.s.of("plan-statement", w.tenant, w.c.Name, d.ID)
 	}
-	if st.Verdict == NotApplicable {
+	if st.Verdict == evidence.NotApplicable {
 		f.Target.ImplementationStatus = &model.ImplementationStatus{State: "not-applicable"}
 	}
 	var related []model.RelatedObservation
 	for _, e := range st.Evidence {
-		id := w.observe(st, e)
+		if w.tenant != "" && e.Subject.Scope == evidence.ScopeProvider {
+			continue
+		}
+		id := w.observe(e)
 		if !slices.ContainsFunc(related, func(r model.RelatedObservation) bool { return r.ObservationUuid == id }) {
 			related = append(related, model.RelatedObservation{ObservationUuid: id})
 		}
@@ -153,13 +157,13 @@ func (w *resultWriter) finding(d responsibility.Duty, st Standing) model.Finding
 func objective(st Standing) model.ObjectiveStatus {
 	o := model.ObjectiveStatus{State: "not-satisfied", Reason: "other", Remarks: markup(st.Reason)}
 	switch st.Verdict {
-	case Met:
+	case evidence.Met:
 		o.State, o.Reason = "satisfied", "pass"
-	case NotMet:
+	case evidence.NotMet:
 		o.Reason = "fail"
-	case NotApplicable:
+	case evidence.NotApplicable:
 		o.State = "satisfied"
-	case Unknown, Waived:
+	case evidence.Unknown, evidence.Waived:
 		o.Remarks = string(st.Verdict)
 		if why := markup(st.Reason); why != "" {
 			o.Remarks += ": " + why
@@ -169,31 +173,30 @@ func objective(st Standing) model.ObjectiveStatus {
 }
 
 // observe writes the observation of e unless it is there, and returns its UUID.
-func (w *resultWriter) observe(st Standing, e Evidence) string {
-	id := w.s.of("observation", st.Subject.String(), string(e.Form), e.Kind, e.Digest)
+// Who made a statement is not told: the reference leads to it for those who may
+// know.
+func (w *resultWriter) observe(e evidence.Reference) string {
+	id := w.s.of("observation", e.Subject.String(), e.Type, e.Ref, e.Digest)
 	if w.seen[id] {
 		return id
 	}
 	w.seen[id] = true
-	what, method := "Fact "+e.Kind, "TEST"
-	if e.Form != FactEvidence {
-		what, method = "Statement of a person ("+string(e.Form)+")", "EXAMINE"
-	}
 	var p props
+	what, method := "Fact "+e.Ref, "TEST"
+	if e.Type == factEvidence {
+		p.add("kind", e.Ref)
+	} else {
+		what, method = "Statement of a person ("+e.Type+")", "EXAMINE"
+		p.add(e.Type, e.Ref)
+	}
 	p.add("digest", e.Digest)
-	p.add("kind", e.Kind)
-	o := model.Observation{
-		UUID: id, Description: markup(what + " of " + st.name()), Methods: []string{method}, Types: &[]string{"control-objective"},
-		Collected: e.At.UTC(), Subjects: &[]model.SubjectReference{{SubjectUuid: w.s.subject(st.Subject), Type: subjectType(st.Subject.Scope)}},
+	w.observations = append(w.observations, model.Observation{
+		UUID: id, Description: markup(what + " of " + e.Subject.String()), Methods: []string{method}, Types: &[]string{"control-objective"},
+		Collected: e.At.UTC(), Subjects: &[]model.SubjectReference{{SubjectUuid: w.s.subject(e.Subject), Type: subjectType(e.Subject.Scope)}},
 		RelevantEvidence: &[]model.RelevantEvidence{{
-			Description: "Kept by the provider's demarc installation under this digest; it opens it to those who may see it.", Props: list(p),
+			Description: "Kept by the provider's demarc installation under this reference, which opens it to those who may see it.", Props: list(p),
 		}},
-	}
-	if !e.Expires.IsZero() {
-		expires := e.Expires.UTC()
-		o.Expires = &expires
-	}
-	w.observations = append(w.observations, o)
+	})
 	return id
 }
 

@@ -135,7 +135,7 @@ func (w sspWriter) inherited(d responsibility.Duty, theirs []Standing, named boo
 		p.add(propService, service)
 		var covered []Standing
 		for _, s := range theirs {
-			if s.Service == service || d.Party == responsibility.Provider {
+			if s.Assignment.Service == service || d.Party == responsibility.Provider {
 				covered = append(covered, s)
 			}
 		}
@@ -161,11 +161,11 @@ func (w sspWriter) inherited(d responsibility.Duty, theirs []Standing, named boo
 func sinceProps(in []Standing) props {
 	var first, last time.Time
 	for i, s := range in {
-		if since := s.Since; i == 0 || since.Before(first) {
+		if since := s.Assignment.Since; i == 0 || since.Before(first) {
 			first = since
 		}
-		if s.Since.After(last) {
-			last = s.Since
+		if s.Assignment.Since.After(last) {
+			last = s.Assignment.Since
 		}
 	}
 	var p props

@@ -2,89 +2,61 @@ package oscal
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
-	"time"
 
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/responsibility"
 )
 
-// Verdict is how a duty stands for one subject.
-type Verdict string
-
-const (
-	Met           Verdict = "met"
-	NotMet        Verdict = "not-met"
-	Unknown       Verdict = "unknown"
-	NotApplicable Verdict = "not-applicable"
-	Waived        Verdict = "waived"
-)
-
-var verdicts = []Verdict{Met, NotMet, Unknown, NotApplicable, Waived}
-
 // Standing is one duty for one subject at the moment of the document.
 type Standing struct {
-	// Duty is the id of a duty of the catalogue. Subject has the duty's scope.
-	Duty    string
-	Subject evidence.Subject
+	// Judgement is the verdict with its reason and evidence. Its Party is not
+	// read: it may be older than the assignment.
+	evidence.Judgement
+	// Assignment says who is responsible, since when and by which service.
+	Assignment responsibility.Assignment
 	// Name is what the tenant calls the subject; its id if empty.
 	Name string
-	// Assignment says who is responsible, since when and by which service.
-	responsibility.Assignment
-	Verdict Verdict
-	// Reason says in plain words why. It may quote facts about the subject.
-	Reason string
-	// Since is when the verdict became what it is; Evaluated when it was last
-	// reached. Either may be zero.
-	VerdictSince, Evaluated time.Time
-	// Evidence is what the verdict rests on.
-	Evidence []Evidence
 }
 
-// Evidence names one thing that a verdict rests on, never its content.
-type Evidence struct {
-	Form Form
-	// Kind is the fact kind; empty for statements of persons.
-	Kind string
-	// Digest is the "sha256:…" of the canonical form.
-	Digest string
-	// At is when it was observed or became effective.
-	At time.Time
-	// Expires is when it stops counting; zero if it does not.
-	Expires time.Time
-}
-
-// Form is what sort of evidence it is.
-type Form string
-
+// The types of evidence.Reference.
 const (
-	FactEvidence        Form = "fact"
-	AttestationEvidence Form = "attestation"
-	WaiverEvidence      Form = "waiver"
+	factEvidence        = "fact"
+	attestationEvidence = "attestation"
+	waiverEvidence      = "waiver"
 )
 
 var (
 	digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	kindForm   = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,99}$`)
+	refForm    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:-]{0,99}$`)
 )
 
 // checkEvidence says what is wrong, or "". Its strictness keeps content from
 // passing where a name or a digest belongs.
-func checkEvidence(list []Evidence) string {
+func checkEvidence(tenant string, list []evidence.Reference) string {
 	for i, e := range list {
 		switch {
-		case e.Form != FactEvidence && e.Form != AttestationEvidence && e.Form != WaiverEvidence:
-			return fmt.Sprintf("evidence %d has the form %q, none of fact, attestation, waiver", i, e.Form)
-		case e.Form == FactEvidence && !kindForm.MatchString(e.Kind), e.Form != FactEvidence && e.Kind != "":
-			return fmt.Sprintf("evidence %d: a fact has a kind, and nothing else has one", i)
-		case !digestForm.MatchString(e.Digest):
+		case e.Type != factEvidence && e.Type != attestationEvidence && e.Type != waiverEvidence:
+			return fmt.Sprintf("evidence %d has the type %q, none of fact, attestation, waiver", i, e.Type)
+		case !refForm.MatchString(e.Ref):
+			return fmt.Sprintf("evidence %d needs a fact's kind or a statement's id", i)
+		case (e.Type == factEvidence || e.Digest != "") && !digestForm.MatchString(e.Digest):
 			return fmt.Sprintf("evidence %d has no digest of the form sha256:<64 hex digits>", i)
 		case e.At.IsZero():
 			return fmt.Sprintf("evidence %d has no time", i)
+		case isForeign(tenant, e.Subject):
+			return fmt.Sprintf("evidence %d is about another tenant", i)
 		}
 	}
 	return ""
+}
+
+// isForeign reports whether s has no place in a document of the tenant because
+// it belongs to another one.
+func isForeign(tenant string, s evidence.Subject) bool {
+	return tenant != "" && s.Scope != evidence.ScopeProvider && s.Tenant != tenant
 }
 
 func (s Standing) name() string {
@@ -109,6 +81,7 @@ func group(c *responsibility.Catalogue, tenant string, in []Standing) (standings
 	out := standings{}
 	for i, s := range in {
 		d, ok := duties[s.Duty]
+		a := s.Assignment
 		key := s.Duty + " " + s.Subject.String()
 		var why string
 		switch {
@@ -116,18 +89,18 @@ func group(c *responsibility.Catalogue, tenant string, in []Standing) (standings
 			why = fmt.Sprintf("catalogue %s has no such duty", c.Name)
 		case s.Subject.Scope != d.Scope:
 			why = fmt.Sprintf("the duty's scope is %s", d.Scope)
-		case s.Party != responsibility.Customer && s.Party != responsibility.Provider:
-			why = fmt.Sprintf("party %q is neither customer nor provider", s.Party)
-		case s.Party != d.Party && !slices.Contains(d.Services, s.Service):
-			why = fmt.Sprintf("party is %s, but the duty is the %s's and service %q does not move it", s.Party, d.Party, s.Service)
-		case !slices.Contains(verdicts, s.Verdict):
-			why = fmt.Sprintf("verdict %q is none of %v", s.Verdict, verdicts)
+		case a.Party != responsibility.Customer && a.Party != responsibility.Provider:
+			why = fmt.Sprintf("party %q is neither customer nor provider", a.Party)
+		case a.Party != d.Party && !slices.Contains(d.Services, a.Service):
+			why = fmt.Sprintf("party is %s, but the duty is the %s's and service %q does not move it", a.Party, d.Party, a.Service)
+		case !slices.Contains(evidence.Verdicts, s.Verdict):
+			why = fmt.Sprintf("verdict %q is none of %v", s.Verdict, evidence.Verdicts)
 		case seen[key]:
 			why = "it is there twice"
-		case tenant != "" && s.Subject.Scope != evidence.ScopeProvider && s.Subject.Tenant != tenant:
+		case isForeign(tenant, s.Subject):
 			why = "the subject belongs to another tenant"
 		default:
-			why = checkEvidence(s.Evidence)
+			why = checkEvidence(tenant, s.Evidence)
 		}
 		if why != "" {
 			return nil, fmt.Errorf("oscal: standing %d, duty %s for %s: %s", i, s.Duty, s.Subject, why)
@@ -153,31 +126,32 @@ func group(c *responsibility.Catalogue, tenant string, in []Standing) (standings
 func by(p responsibility.Party, in []Standing) []Standing {
 	var out []Standing
 	for _, s := range in {
-		if s.Party == p {
+		if s.Assignment.Party == p {
 			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// subjects returns each subject once, in order, with the name it goes by.
+// subjects returns each subject of a verdict or of evidence once, in order, as
+// a standing that has little but the subject and its name.
 func (g standings) subjects() []Standing {
 	byKey := map[string]Standing{}
 	for _, list := range g {
 		for _, s := range list {
+			for _, e := range s.Evidence {
+				if _, ok := byKey[e.Subject.String()]; !ok {
+					byKey[e.Subject.String()] = Standing{Judgement: evidence.Judgement{Subject: e.Subject}}
+				}
+			}
 			if have, ok := byKey[s.Subject.String()]; !ok || have.Name < s.Name {
 				byKey[s.Subject.String()] = s
 			}
 		}
 	}
-	keys := make([]string, 0, len(byKey))
-	for k := range byKey {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	out := make([]Standing, 0, len(keys))
-	for _, k := range keys {
-		out = append(out, byKey[k])
+	var out []Standing
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		out = append(out, byKey[key])
 	}
 	return out
 }

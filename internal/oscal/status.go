@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	model "github.com/defenseunicorns/go-oscal/src/types/oscal-1-2-2"
+
+	"github.com/demarc/demarc/internal/evidence"
 )
 
 // maxNamed is how many subjects a remark names; it counts the others.
@@ -20,12 +22,12 @@ const maxNamed = 20
 // Unknown and waived count as not met: what is not seen is not claimed, and an
 // accepted risk is not an implementation. The remark says which it was.
 func status(list []Standing) *model.ImplementationStatus {
-	count := map[Verdict]int{}
+	count := map[evidence.Verdict]int{}
 	var open []string
 	for _, s := range list {
 		count[s.Verdict]++
 		switch s.Verdict {
-		case NotMet, Unknown, Waived:
+		case evidence.NotMet, evidence.Unknown, evidence.Waived:
 			open = append(open, fmt.Sprintf("%s: %s", s.name(), s.Verdict))
 		}
 	}
@@ -34,11 +36,11 @@ func status(list []Standing) *model.ImplementationStatus {
 	}
 	st := &model.ImplementationStatus{State: "planned", Remarks: tally(count)}
 	switch {
-	case count[NotApplicable] == len(list):
+	case count[evidence.NotApplicable] == len(list):
 		st.State = "not-applicable"
-	case count[Met]+count[NotApplicable] == len(list):
+	case count[evidence.Met]+count[evidence.NotApplicable] == len(list):
 		st.State = "implemented"
-	case count[Met] > 0:
+	case count[evidence.Met] > 0:
 		st.State = "partial"
 	}
 	if len(open) > 0 {
@@ -52,9 +54,9 @@ func status(list []Standing) *model.ImplementationStatus {
 }
 
 // tally writes the counts in the fixed order of verdicts.
-func tally(count map[Verdict]int) string {
+func tally(count map[evidence.Verdict]int) string {
 	var parts []string
-	for _, v := range verdicts {
+	for _, v := range evidence.Verdicts {
 		if n := count[v]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%s %d", v, n))
 		}

@@ -61,7 +61,7 @@ func (w sspWriter) implementation(h Head, in Plan) model.SystemImplementation {
 		}},
 		Users: &[]model.SystemUser{{
 			UUID: w.s.of("user", w.tenant, "administrator"), Title: "Administrator of the tenant",
-			RoleIds: &[]string{"customer"},
+			RoleIds: &[]string{roleCustomer},
 		}},
 	}
 }

@@ -19,26 +19,15 @@ import (
 	"github.com/demarc/demarc/internal/responsibility"
 )
 
-// Verdict is how a duty stands for one subject.
-type Verdict string
-
-const (
-	Met           Verdict = "met"
-	NotMet        Verdict = "not-met"
-	Unknown       Verdict = "unknown"
-	NotApplicable Verdict = "not-applicable"
-	Waived        Verdict = "waived"
-)
-
 // worstFirst orders verdicts for the one that a row shows.
-var worstFirst = []Verdict{NotMet, Unknown, Waived, Met, NotApplicable}
+var worstFirst = []evidence.Verdict{evidence.NotMet, evidence.Unknown, evidence.Waived, evidence.Met, evidence.NotApplicable}
 
 // Standing is one duty for one subject of the tenant at the matrix's moment.
 type Standing struct {
 	Duty    string
 	Subject evidence.Subject
 	responsibility.Assignment
-	Verdict Verdict
+	Verdict evidence.Verdict
 }
 
 // Matrix is what the sheets are made of. All members are required but Standings.
@@ -66,13 +55,13 @@ type Row struct {
 	Service string
 	// Count has how many subjects have which verdict. Empty for duties about
 	// the provider itself.
-	Count map[Verdict]int
+	Count map[evidence.Verdict]int
 	// ToDo says what is left to the tenant.
 	ToDo string
 }
 
 // Verdict is the worst of the row, "" without any.
-func (r Row) Verdict() Verdict {
+func (r Row) Verdict() evidence.Verdict {
 	for _, v := range worstFirst {
 		if r.Count[v] > 0 {
 			return v
@@ -142,7 +131,7 @@ func group(m Matrix) (map[string][]Standing, error) {
 func rowsOf(c responsibility.Control, d responsibility.Duty, list []Standing) []Row {
 	blank := Row{
 		Control: c.ID, ControlTitle: line(c.Title), Duty: d.ID, Title: line(d.Title),
-		Scope: d.Scope, Level: d.Level, Party: d.Party, Count: map[Verdict]int{},
+		Scope: d.Scope, Level: d.Level, Party: d.Party, Count: map[evidence.Verdict]int{},
 	}
 	var rows []Row
 	for _, s := range list {
@@ -153,7 +142,7 @@ func rowsOf(c responsibility.Control, d responsibility.Duty, list []Standing) []
 		i := slices.IndexFunc(rows, func(r Row) bool { return r.Party == s.Party && r.Service == service })
 		if i < 0 {
 			r := blank
-			r.Party, r.Service, r.Since, r.Count = s.Party, service, s.Since, map[Verdict]int{}
+			r.Party, r.Service, r.Since, r.Count = s.Party, service, s.Since, map[evidence.Verdict]int{}
 			rows, i = append(rows, r), len(rows)
 		}
 		if s.Since.Before(rows[i].Since) {
@@ -185,10 +174,12 @@ func toDo(d responsibility.Duty, r Row) string {
 		return "Nothing: the provider carries it."
 	}
 	var text string
-	open := r.Count[NotMet] + r.Count[Unknown] + r.Count[Waived]
+	open := r.Count[evidence.NotMet] + r.Count[evidence.Unknown] + r.Count[evidence.Waived]
 	switch {
-	case open == 0 && r.Count[Met] > 0:
+	case open == 0 && r.Count[evidence.Met] > 0:
 		text = "Keep it so."
+	case open == 0 && r.Count[evidence.NotApplicable] > 0:
+		return "At present it does not concern you."
 	case d.Assessment != nil && d.Assessment.Remedy != "":
 		text = line(d.Assessment.Remedy)
 	default:

@@ -56,13 +56,13 @@ func matrix() Matrix {
 	return Matrix{
 		Provider: "Northern Cloud", Tenant: "Acme", TenantID: "t-acme", At: noon, Catalogue: small(),
 		Standings: []Standing{
-			{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v1"), Assignment: customer, Verdict: NotMet},
-			{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v2"), Assignment: customer, Verdict: Met},
-			{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v3"), Verdict: Met,
+			{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v1"), Assignment: customer, Verdict: evidence.NotMet},
+			{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v2"), Assignment: customer, Verdict: evidence.Met},
+			{Duty: "CLD.6.3.1/C-1.2a", Subject: vm("v3"), Verdict: evidence.Met,
 				Assignment: responsibility.Assignment{Party: responsibility.Provider, Since: march, Service: "patching", Subscription: secret}},
-			{Duty: "CLD.6.3.1/C-1.3b", Subject: evidence.Subject{Scope: evidence.ScopeTenant, Tenant: "t-acme", ID: "t-acme"}, Assignment: customer, Verdict: Unknown},
-			{Duty: "CLD.6.3.1/P-1.1b", Subject: evidence.Subject{Scope: evidence.ScopeProvider, ID: secret}, Assignment: provider, Verdict: NotMet},
-			{Duty: "CLD.6.3.1/P-1.2a", Subject: vm("v1"), Assignment: provider, Verdict: Met},
+			{Duty: "CLD.6.3.1/C-1.3b", Subject: evidence.Subject{Scope: evidence.ScopeTenant, Tenant: "t-acme", ID: "t-acme"}, Assignment: customer, Verdict: evidence.Unknown},
+			{Duty: "CLD.6.3.1/P-1.1b", Subject: evidence.Subject{Scope: evidence.ScopeProvider, ID: secret}, Assignment: provider, Verdict: evidence.NotMet},
+			{Duty: "CLD.6.3.1/P-1.2a", Subject: vm("v1"), Assignment: provider, Verdict: evidence.Met},
 		},
 	}
 }

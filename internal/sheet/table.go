@@ -34,16 +34,16 @@ var columns = []column{
 	{"Since", 21, func(r Row) any { return moment(r.Since) }},
 	{"Service", 18, func(r Row) any { return r.Service }},
 	{standing, 14, func(r Row) any { return string(r.Verdict()) }},
-	{"Met", 8, count(Met)},
-	{"Not met", 8, count(NotMet)},
-	{"Unknown", 9, count(Unknown)},
-	{"Waived", 8, count(Waived)},
-	{"Not applicable", 11, count(NotApplicable)},
+	{"Met", 8, count(evidence.Met)},
+	{"Not met", 8, count(evidence.NotMet)},
+	{"Unknown", 9, count(evidence.Unknown)},
+	{"Waived", 8, count(evidence.Waived)},
+	{"Not applicable", 11, count(evidence.NotApplicable)},
 	{"What you do", 46, func(r Row) any { return r.ToDo }},
 }
 
 // count tells nothing, rather than 0, where the provider itself is the subject.
-func count(v Verdict) func(Row) any {
+func count(v evidence.Verdict) func(Row) any {
 	return func(r Row) any {
 		if r.Scope == evidence.ScopeProvider {
 			return ""

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/xuri/excelize/v2"
+
+	"github.com/demarc/demarc/internal/evidence"
 )
 
 // Names of the sheets.
@@ -18,12 +20,12 @@ const (
 )
 
 // fills are the colours of the verdicts: background and text.
-var fills = map[Verdict][2]string{
-	Met:           {"D7F0DD", "14532D"},
-	NotMet:        {"FBD5D5", "7F1D1D"},
-	Unknown:       {"FDEDC4", "713F12"},
-	Waived:        {"DCE7FB", "1E3A8A"},
-	NotApplicable: {"ECECEC", "444444"},
+var fills = map[evidence.Verdict][2]string{
+	evidence.Met:           {"D7F0DD", "14532D"},
+	evidence.NotMet:        {"FBD5D5", "7F1D1D"},
+	evidence.Unknown:       {"FDEDC4", "713F12"},
+	evidence.Waived:        {"DCE7FB", "1E3A8A"},
+	evidence.NotApplicable: {"ECECEC", "444444"},
 }
 
 // XLSX writes the matrix as a workbook with the sheets Matrix (header fixed,
