@@ -13,7 +13,7 @@ import (
 func BenchmarkAppendBatch(b *testing.B) {
 	for name, dsn := range map[string]func(testing.TB) string{"sqlite": storetest.SQLite, "postgres": storetest.Postgres} {
 		b.Run(name, func(b *testing.B) {
-			l := Open(storetest.Open(b, dsn(b)))
+			l := open(b, storetest.Open(b, dsn(b)))
 			entries := some(1000)
 			for i := range entries {
 				entries[i].Time = time.Time{} // now, as acts have it
