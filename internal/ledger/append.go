@@ -20,6 +20,15 @@ import (
 // Appending locks the head of the ledger until tx ends: do it last. Errors are
 // entry.ErrInvalid, and those of store.
 func (l *Log) Append(tx *store.Tx, entries ...Entry) (first int64, err error) {
+	for i := range entries {
+		if isKeyAction(entries[i].Action) {
+			return 0, fmt.Errorf("%w: only the ledger itself says %s", entry.ErrInvalid, entries[i].Action)
+		}
+	}
+	return l.append(tx, entries)
+}
+
+func (l *Log) append(tx *store.Tx, entries []Entry) (first int64, err error) {
 	entries, err = l.prepare(entries)
 	if err != nil {
 		return 0, err

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/demarc/demarc/internal/ledger/merkle"
+	"github.com/demarc/demarc/internal/ledger/signed"
 	"github.com/demarc/demarc/internal/store"
 )
 
@@ -112,11 +113,11 @@ func (l *Log) sign(tx *store.Tx, signers ...note.Signer) (store.LedgerCheckpoint
 		return store.LedgerCheckpoint{}, err
 	}
 	text := torchwood.Checkpoint{Origin: l.origin, Tree: tlog.Tree{N: f.Size(), Hash: f.Root()}}.String()
-	signed, err := note.Sign(&note.Note{Text: text}, signers...)
+	signedNote, err := note.Sign(&note.Note{Text: text}, signers...)
 	if err != nil {
 		return store.LedgerCheckpoint{}, fmt.Errorf("sign a checkpoint of the ledger: %w", err)
 	}
-	c := store.LedgerCheckpoint{Size: head.Size, Note: string(signed)}
+	c := store.LedgerCheckpoint{Size: head.Size, Note: string(signedNote)}
 	return c, tx.InsertLedgerCheckpoint(c)
 }
 
@@ -124,7 +125,11 @@ func (l *Log) sign(tx *store.Tx, signers ...note.Signer) (store.LedgerCheckpoint
 // beginning: a log must not contradict itself (C2SP tlog-checkpoint). Both are
 // computed from the tiles, so a tile that was changed on the way is seen too.
 func continues(tx *store.Tx, last store.LedgerCheckpoint, f *merkle.Frontier) error {
-	_, old, err := splitNote(last.Note)
+	text, _, err := signed.Split([]byte(last.Note))
+	var old torchwood.Checkpoint
+	if err == nil {
+		old, err = signed.Parse(text)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: checkpoint %d: %w", ErrCorrupt, last.Size, err)
 	}

@@ -107,10 +107,10 @@ func (l *Log) addKey(tx *store.Tx, actor, action string) (store.LedgerKey, note.
 	if err != nil {
 		return store.LedgerKey{}, nil, fmt.Errorf("seal a signing key: %w", err)
 	}
-	index, err := l.Append(tx, Entry{
+	index, err := l.append(tx, []Entry{{
 		Actor: actor, Action: action, Subject: fmt.Sprintf("ledger-key/%08x", signer.KeyHash()),
 		Digests: map[string]string{"vkey": canonical.Digest([]byte(vkey))},
-	})
+	}})
 	if err != nil {
 		return store.LedgerKey{}, nil, err
 	}

@@ -68,21 +68,16 @@ func (l *Log) PublishedCheckpoint(ctx context.Context) (signed []byte, err error
 	return signed, err
 }
 
-// maxCosignatures bounds what is read of one checkpoint.
-const maxCosignatures = 64
-
 // cosigned adds the stored cosignatures to a checkpoint.
 func cosigned(tx *store.Tx, c store.LedgerCheckpoint) ([]byte, error) {
-	all, err := tx.LedgerCosignatures(c.Size, maxCosignatures)
+	all, err := tx.LedgerCosignatures(c.Size)
 	if err != nil {
 		return nil, err
 	}
 	var b strings.Builder
 	b.WriteString(c.Note)
 	for _, s := range all {
-		if s.Size == c.Size {
-			b.WriteString(s.Line)
-		}
+		b.WriteString(s.Line)
 	}
 	return []byte(b.String()), nil
 }

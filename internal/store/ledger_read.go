@@ -1,6 +1,7 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"time"
 )
@@ -106,4 +107,24 @@ func (tx *Tx) ledgerEntries(query string, args ...any) ([]LedgerEntry, error) {
 		entries[i].Time = time.UnixMicro(r.micros).UTC()
 	}
 	return entries, nil
+}
+
+// LedgerCounts are of everything that is stored, for comparison with what ought
+// to be.
+type LedgerCounts struct {
+	EntriesBeyond int64 // outside of 0 ≤ index < size
+	Tiles         int64
+	Checkpoints   int64
+	Cosignatures  int64
+}
+
+// CountLedger counts the rows of a ledger of that size.
+func (tx *Tx) CountLedger(size int64) (c LedgerCounts, err error) {
+	err = tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered("SELECT (SELECT count(*) FROM ledger_entry WHERE idx >= ? OR idx < 0), "+
+		"(SELECT count(*) FROM ledger_tile), (SELECT count(*) FROM ledger_checkpoint), (SELECT count(*) FROM ledger_cosignature)"), size).
+		Scan(&c.EntriesBeyond, &c.Tiles, &c.Checkpoints, &c.Cosignatures)
+	if err != nil {
+		return LedgerCounts{}, fmt.Errorf("count the ledger's rows: %w", err)
+	}
+	return c, nil
 }

@@ -58,11 +58,10 @@ type LedgerCosignature struct {
 	Line string // signature line, with its newline
 }
 
-// LedgerCosignatures returns up to limit cosignatures of checkpoints of a size
-// of at least from, smallest first and then by witness.
-func (tx *Tx) LedgerCosignatures(from int64, limit int) ([]LedgerCosignature, error) {
-	return ledgerRows(tx, "cosignatures", "SELECT size, vkey, line FROM ledger_cosignature WHERE size >= ? ORDER BY size, vkey LIMIT ?",
-		func(c *LedgerCosignature) []any { return []any{&c.Size, &c.VKey, &c.Line} }, from, limit)
+// LedgerCosignatures returns those of the checkpoint of that size.
+func (tx *Tx) LedgerCosignatures(size int64) ([]LedgerCosignature, error) {
+	return ledgerRows(tx, "cosignatures", "SELECT size, vkey, line FROM ledger_cosignature WHERE size = ? ORDER BY vkey",
+		func(c *LedgerCosignature) []any { return []any{&c.Size, &c.VKey, &c.Line} }, size)
 }
 
 // LastLedgerCosignatures returns each witness's cosignature of the greatest size.
