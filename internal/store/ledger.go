@@ -47,6 +47,9 @@ func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead("") }
 func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
 	var h LedgerHead
 	err := tx.db.Tx.QueryRowContext(tx.ctx, "SELECT size, frontier FROM ledger_head WHERE id = 1"+lock).Scan(&h.Size, &h.Frontier)
+	if errors.Is(err, sql.ErrNoRows) {
+		return LedgerHead{}, fmt.Errorf("head of the ledger: %w", ErrNotFound)
+	}
 	if err != nil {
 		return LedgerHead{}, fmt.Errorf("read the head of the ledger: %w", err)
 	}
