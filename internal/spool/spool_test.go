@@ -223,7 +223,7 @@ func TestFullDiskIsSaidAndOutlived(t *testing.T) {
 func TestTornTailIsCutOff(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, Config{Dir: dir})
-	for i := 1; i <= 10; i++ {
+	for i := 11; i <= 20; i++ {
 		if _, err := s.Append(t.Context(), record(evidence.ClassFact, i, 100)); err != nil {
 			t.Fatal(err)
 		}
