@@ -44,8 +44,17 @@ type fileMessage struct {
 // process wrote with one call is kept by the kernel.
 type fileDelivery struct {
 	fileMessage
+	line   string // the message, read when it is delivered
 	number int
 	bus    *fileBus
+}
+
+// deliver hands the message over. Each time is a delivery of its own.
+func (d fileDelivery) deliver(ctx context.Context, in *Ingest) error {
+	if err := json.Unmarshal([]byte(d.line), &d.fileMessage); err != nil {
+		return err
+	}
+	return in.Handle(ctx, &d)
 }
 
 func (d *fileDelivery) Tenant() string      { return d.fileMessage.Tenant }
@@ -133,10 +142,7 @@ func TestCrashChild(t *testing.T) {
 		if acked[strconv.Itoa(i)] {
 			continue
 		}
-		d := &fileDelivery{number: i, bus: bus}
-		if err := json.Unmarshal([]byte(line), &d.fileMessage); err != nil {
-			t.Fatal(err)
-		}
+		d := &fileDelivery{number: i, bus: bus, line: line}
 		bus.left[i] = true
 		order = append(order, d)
 	}
@@ -153,11 +159,11 @@ func TestCrashChild(t *testing.T) {
 	defer pace.Stop()
 	for i, d := range order {
 		<-pace.C
-		if err := r.in.Handle(ctx, d); err != nil {
+		if err := d.deliver(ctx, r.in); err != nil {
 			t.Fatal(err)
 		}
 		if rand.N(20) == 0 {
-			if err := r.in.Handle(ctx, order[rand.N(i+1)]); err != nil {
+			if err := order[rand.N(i+1)].deliver(ctx, r.in); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -182,7 +188,7 @@ func writeMessages(t testing.TB, dir string, batches, records int) (events map[s
 	enc := json.NewEncoder(f)
 	events, facts = map[string][]uint64{}, map[string]int{}
 	seq := map[string]uint64{}
-	start := time.Now().Add(-time.Hour)
+	start := time.Now().Add(-2 * time.Hour)
 	agents := map[string]string{"a1": "t1", "a2": "t1", "b1": "t2"}
 	for i := range batches {
 		for _, agent := range slices.Sorted(maps.Keys(agents)) {
@@ -238,7 +244,7 @@ func TestKilledAtRandom(t *testing.T) {
 func killAtRandom(t *testing.T, dsn string, kills int) {
 	dir := t.TempDir()
 	// Few enough to end soon, enough that the last kill still finds work.
-	events, facts := writeMessages(t, dir, 40*kills, 40)
+	events, facts := writeMessages(t, dir, 40*kills, 20)
 	s, err := store.Open(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)

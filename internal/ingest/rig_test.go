@@ -179,7 +179,7 @@ func newRig(t testing.TB, s *store.Store, change func(*Config)) *rig {
 func openRig(t testing.TB, s *store.Store, dir string, change func(*Config)) *rig {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	events, err := eventstore.Open(eventstore.Config{Address: filepath.Join(dir, "events"), Log: log})
+	events, err := eventstore.Open(eventstore.Config{Address: filepath.Join(dir, "events")})
 	if err != nil {
 		t.Fatal(err)
 	}
