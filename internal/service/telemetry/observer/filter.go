@@ -15,6 +15,11 @@ type ruleset struct {
 	chains  map[chainID]*chain
 	count   int
 	order   []*chain // the base chains in the order in which packets meet them
+	// opaque are the tables (with an empty chain name) that hold matches of
+	// iptables whose arguments nft does not print.
+	opaque map[chainID]bool
+	// unread says what could not be read, "" if all was.
+	unread string
 }
 
 type chainID struct{ family, table, name string }

@@ -30,6 +30,9 @@ func collectFirewall(ctx context.Context, p *probe) (any, error) {
 	if err != nil {
 		p.gap("which open ports are in use is not seen: %s", err)
 	}
+	if rules.unread != "" {
+		p.gap("%s", rules.unread)
+	}
 	admin := adminPorts
 	for _, v := range p.sshdSettings().list("port") {
 		if p.exists("/usr/sbin/sshd") {
@@ -164,7 +167,7 @@ func (p *probe) rulesets(ctx context.Context) (*ruleset, error) {
 		return rules, nil
 	}
 	// The listing of nftables is kept for the next run, so it is added to in a copy.
-	rules = &ruleset{tables: slices.Clone(rules.tables), chains: maps.Clone(rules.chains), count: rules.count}
+	rules = &ruleset{tables: slices.Clone(rules.tables), chains: maps.Clone(rules.chains), count: rules.count, unread: rules.unread}
 	for _, version := range []int{4, 6} {
 		if !slices.Contains(legacy, version) {
 			continue
@@ -235,8 +238,45 @@ func (p *probe) nftables(ctx context.Context) (*ruleset, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the firewall rules in force are not seen: %w", err)
 		}
-		return parseNft(b)
+		rules, err := parseNft(b)
+		if err == nil && len(rules.opaque) > 0 {
+			p.readOpaque(ctx, rules)
+		}
+		return rules, err
 	})
+}
+
+// readOpaque reads the rules of tables that iptables wrote with iptables-save,
+// which prints all of their arguments. What it cannot read stays as nft gave
+// it, and counts as letting in.
+func (p *probe) readOpaque(ctx context.Context, rules *ruleset) {
+	for family, version := range map[string]int{"ip": 4, "ip6": 6} {
+		wanted := false
+		for t := range rules.opaque {
+			wanted = wanted || t.family == family
+		}
+		if !wanted {
+			continue
+		}
+		name := map[int]string{4: "iptables-nft-save", 6: "ip6tables-nft-save"}[version]
+		b, err := p.run(ctx, name)
+		if errors.Is(err, errNoCommand) {
+			b, err = p.run(ctx, strings.Replace(name, "-nft", "", 1))
+		}
+		read := &ruleset{}
+		if err == nil {
+			err = read.addIPTables(b, version)
+		}
+		if err != nil {
+			rules.unread = fmt.Sprintf("conditions of some firewall rules are not seen, and counted as letting in: %s; install the package iptables", err)
+			continue
+		}
+		for id, c := range rules.chains {
+			if known := read.chains[id]; rules.opaque[chainID{id.family, id.table, ""}] && known != nil && len(known.rules) == len(c.rules) {
+				c.rules = known.rules
+			}
+		}
+	}
 }
 
 // Messages of linux/netfilter/nf_tables.h.

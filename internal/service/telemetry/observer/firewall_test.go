@@ -1,6 +1,7 @@
 package observer
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -276,5 +277,50 @@ func TestFirewallUnseen(t *testing.T) {
 	p := newProbe(t.TempDir(), time.Now)
 	if _, err := collectFirewall(t.Context(), p); err == nil || !strings.Contains(err.Error(), "install the package nftables") {
 		t.Errorf("without nft: %v", err)
+	}
+}
+
+// TestIPTablesOverNftables reads what iptables wrote into nftables: nft does
+// not print the arguments of its matches, iptables-save does.
+func TestIPTablesOverNftables(t *testing.T) {
+	listing, err := os.ReadFile("testdata/iptables-nft/nft.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	saved, err := os.ReadFile("testdata/iptables-nft/save.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newProbe(t.TempDir(), time.Now)
+	installed := true
+	p.run = func(_ context.Context, name string, args ...string) ([]byte, error) {
+		switch {
+		case name == "nft":
+			return listing, nil
+		case name == "iptables-nft-save" && installed:
+			return saved, nil
+		}
+		return nil, errNoCommand
+	}
+	rules, err := p.rulesets(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := firewallCase{
+		want: telemetry.Firewall{Active: true, InputPolicy: "drop", InputPolicy6: "none", OpenToAny: []int{22, 8080}, AdminOpenToAny: []int{22}, LoopbackAccepted: true, EstablishedAccepted: true, Rules: 18},
+		open: []string{
+			"tcp any any no rules", "tcp 22 198.51.100.0/24 ip filter from-outside rule 3", "tcp 443 any ip filter from-outside rule 4",
+			"tcp 8000-8100 any ip filter from-outside rule 4", "udp any any no rules", "udp 5353 any ip filter from-outside rule 5",
+		},
+	}
+	c.check(t, assess(rules, sshAndDB, adminPorts))
+
+	installed = false
+	if rules, err = p.rulesets(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := assess(rules, sshAndDB, adminPorts)
+	if !strings.Contains(rules.unread, "install the package iptables") || !got.Approximate || !slices.Contains(got.OpenToAny, 5432) {
+		t.Errorf("without iptables-save: unread %q, approximate %v, open %v; want what cannot be read to count as open", rules.unread, got.Approximate, got.OpenToAny)
 	}
 }

@@ -86,10 +86,12 @@ func (r *ruleset) iptablesRule(c *chain, words []string) rule {
 			module = value
 			switch module {
 			case "tcp", "udp", "comment", "conntrack", "state", "multiport", "set", "addrtype":
-			case "limit", "hashlimit", "recent", "connlimit", "quota":
-				out.conditions = append(out.conditions, condition{field: fieldSometimes})
 			default:
-				out.conditions = append(out.conditions, condition{field: fieldUnknown})
+				field := fieldUnknown
+				if sometimes(module) {
+					field = fieldSometimes
+				}
+				out.conditions = append(out.conditions, condition{field: field})
 			}
 			i++
 			continue
@@ -127,30 +129,45 @@ func (r *ruleset) iptablesRule(c *chain, words []string) rule {
 		case "--comment":
 			i++
 			continue
-		case "--limit", "--limit-burst", "--hashlimit-name":
-			i++
-			continue
 		case "--syn":
 			taken = 0
 			cond = condition{field: fieldState, values: []string{"new"}}
-		case "-d", "-o", "--tcp-flags", "--icmp-type", "--icmpv6-type":
-			if words[i] == "--tcp-flags" {
-				taken = 2
-			}
+		case "--tcp-flags":
+			taken = 2
+			cond = condition{field: fieldState, values: []string{"new"}, negate: i+2 >= len(words) || !openingFlags(value, words[i+2])}
+		case "-d":
+			cond = destination(iptablesSource(value).prefixes)
+		case "-o", "--icmp-type", "--icmpv6-type":
 			cond = condition{field: fieldUnknown}
 		default:
-			if !strings.HasPrefix(words[i], "-") {
-				continue
+			if !strings.HasPrefix(words[i], "-") || sometimes(module) {
+				continue // a value, or an option of a match that holds sometimes whatever its options
 			}
 			taken = 0
 			cond = condition{field: fieldUnknown}
 		}
-		cond.negate = negate
+		cond.negate = cond.negate != negate
 		negate = false
 		out.conditions = append(out.conditions, cond)
 		i += taken
 	}
 	return out
+}
+
+// sometimes reports matches that hold for a part of the packets of one kind.
+func sometimes(module string) bool {
+	switch module {
+	case "limit", "hashlimit", "recent", "connlimit", "quota", "statistic":
+		return true
+	}
+	return false
+}
+
+// openingFlags reports whether the first packet of a TCP connection, which has
+// SYN alone set, matches a mask and the flags that must be set among it.
+func openingFlags(mask, set string) bool {
+	masked := mask == "ALL" || slices.Contains(strings.Split(mask, ","), "SYN")
+	return masked && set == "SYN" || !masked && set == "NONE"
 }
 
 func (r *ruleset) iptablesTarget(c *chain, out *rule, option, target string) {

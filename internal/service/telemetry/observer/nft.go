@@ -129,16 +129,37 @@ func (n *nftParser) statement(c *chain, r *rule, kind string, raw json.RawMessag
 			r.conditions = append(r.conditions, condition{field: fieldSometimes})
 		}
 	case "xt":
-		var x struct{ Type, Name string }
-		_ = json.Unmarshal(raw, &x)
-		switch {
-		case x.Type == "target" && (x.Name == "LOG" || x.Name == "NFLOG" || x.Name == "TCPMSS" || x.Name == "MARK"), x.Type == "match" && x.Name == "comment":
-		default:
-			r.conditions = append(r.conditions, condition{field: fieldUnknown})
-		}
+		n.xt(c, r, raw)
 	default:
 		r.conditions = append(r.conditions, condition{field: fieldUnknown})
 	}
+}
+
+// xt is a match or target of iptables that nft names without its arguments.
+// The table is noted, so that its rules are read with iptables-save instead.
+func (n *nftParser) xt(c *chain, r *rule, raw json.RawMessage) {
+	var x struct{ Type, Name string }
+	_ = json.Unmarshal(raw, &x) // older versions give null: then it is unknown
+	switch {
+	case x.Type == "target":
+		switch x.Name {
+		case "REJECT", "TARPIT":
+			r.action = drop
+		case "DNAT", "REDIRECT", "TPROXY", "NFQUEUE":
+			r.action = divert
+		}
+		return // the others change or record packets and do not decide
+	case x.Name == "comment":
+		return
+	case x.Name == "limit", x.Name == "hashlimit", x.Name == "recent", x.Name == "connlimit":
+		r.conditions = append(r.conditions, condition{field: fieldSometimes})
+	default:
+		r.conditions = append(r.conditions, condition{field: fieldUnknown})
+	}
+	if n.rules.opaque == nil {
+		n.rules.opaque = map[chainID]bool{}
+	}
+	n.rules.opaque[chainID{c.family, c.table, ""}] = true
 }
 
 // match turns {"op","left","right"} into conditions.
@@ -246,8 +267,8 @@ func payload(protocol, field string, values []json.RawMessage, words []string, n
 			return []condition{version, sourceOf(values, name)}
 		case "protocol", "nexthdr":
 			return []condition{version, {field: fieldProtocol, values: protocols(words)}}
-		case "daddr": // whether it is an address of this machine is not looked up
-			return []condition{version, {field: fieldUnknown}}
+		case "daddr":
+			return []condition{version, destination(sourceOf(values, name).prefixes)}
 		}
 		return []condition{version, {field: fieldUnknown}}
 	case "icmp", "icmpv6", "sctp", "dccp", "udplite", "esp", "ah", "arp", "ether":
@@ -421,6 +442,25 @@ func sourceOf(values []json.RawMessage, name string) condition {
 		}
 	}
 	return c
+}
+
+// destination is a condition on the destination address. Loopback addresses are
+// reached from the machine itself only, and some packets are sent to
+// multicast addresses; whether another is an address of this machine is not
+// looked up.
+func destination(prefixes []netip.Prefix) condition {
+	loopback, multicast := len(prefixes) > 0, len(prefixes) > 0
+	for _, p := range prefixes {
+		loopback = loopback && p.Addr().IsLoopback()
+		multicast = multicast && (p.Addr().IsMulticast() || p.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255}))
+	}
+	switch {
+	case loopback:
+		return condition{field: fieldInterface, values: []string{"lo"}}
+	case multicast:
+		return condition{field: fieldSometimes}
+	}
+	return condition{field: fieldUnknown}
 }
 
 // label names a list of addresses.
