@@ -37,7 +37,7 @@ func fixture(t testing.TB, name string) *probe {
 	for path, mode := range map[string]os.FileMode{
 		"home/anna": 0o750, "home/anna/.ssh/authorized_keys": 0o600, "home/ben/.ssh/authorized_keys": 0o620, "etc/cron.allow": 0o600,
 		"etc/crontab": 0o600, "etc/cron.d": 0o755, "etc/cron.d/dump": 0o640, "etc/cron.daily": 0o700, "etc/ssh/sshd_config": 0o644,
-		"boot/grub/grub.cfg": 0o600, "boot/grub2/grub.cfg": 0o600, "root": 0o700, "home/ops": 0o700, "var/log/secure": 0o644,
+		"boot/grub/grub.cfg": 0o600, "boot/grub2/grub.cfg": 0o600, "root": 0o700, "home/ben": 0o755, "home/ops": 0o700, "var/log/secure": 0o644,
 	} {
 		if err := os.Chmod(filepath.Join(root, path), mode); err != nil && !os.IsNotExist(err) {
 			t.Fatal(err)
