@@ -115,6 +115,9 @@ func (j *judgement) status(rule *compiled, family string) (Status, string) {
 		return Unknown, inWords(err)
 	}
 	j.used |= rule.need
+	if pass && rule.Passed != "" {
+		return Pass, rule.Passed
+	}
 	found, err := rule.message.String(j.facts)
 	switch {
 	case err != nil:

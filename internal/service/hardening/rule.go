@@ -34,7 +34,10 @@ type Rule struct {
 	// Applies (optional) and Pass give a bool, Message a text that says what
 	// was found, empty for nothing. They are CEL expressions over the facts.
 	Applies, Pass, Message Expression
-	Rationale              string
+	// Passed, if set, is shown when the rule passes, and Message is evaluated
+	// only when it fails: for rules that look for what should not be there.
+	Passed    string
+	Rationale string
 	// References name standard, version and number.
 	References []string
 	// Remedy says how to mend it, by family.
