@@ -43,6 +43,26 @@ func TestMissingFacts(t *testing.T) {
 	}
 }
 
+// Where the agent could not look, a fact holds defaults; they must not pass.
+func TestWhatCouldNotBeSeenIsUnknown(t *testing.T) {
+	s := prepared(t)
+	in := readHost(t, hardening.Debian).patch(map[string]any{
+		"host.users":    map[string]any{"shadow_readable": false},
+		"host.firewall": map[string]any{"backend": "unknown"},
+		"host.services": map[string]any{"manager": "unknown", "running": []string{}, "enabled": []string{}},
+	}).input(t)
+	r, _ := derive(t, s, in)
+	for id, want := range map[string]string{
+		"account-no-empty-password": "cannot be judged unless host.users.shadow_readable",
+		"firewall-no-any-opening":   `cannot be judged unless host.firewall.backend != "unknown"`,
+		"telnet-server-off":         `cannot be judged unless host.services.manager != "unknown"`,
+	} {
+		if j := find(t, r, id); j.Status != hardening.Unknown || j.Message != want {
+			t.Errorf("%s: %s %q, want unknown %q", id, j.Status, j.Message, want)
+		}
+	}
+}
+
 func TestUnknownFamily(t *testing.T) {
 	s := prepared(t)
 	h := readHost(t, hardening.Debian)
