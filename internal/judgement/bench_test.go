@@ -1,39 +1,13 @@
 package judgement
 
 import (
-	"encoding/json"
-	"os"
 	"testing"
 	"time"
 
-	"github.com/demarc/demarc/internal/assessment"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
 	"github.com/demarc/demarc/internal/service/telemetry"
 )
-
-// hostFacts decodes the facts of one realistic host: a Debian server with SSH
-// and a web server, watched by an agent.
-func hostFacts(t testing.TB, c *Compiled) *assessment.Facts {
-	t.Helper()
-	data, err := os.ReadFile("testdata/host.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var byKind map[string]json.RawMessage
-	if err := json.Unmarshal(data, &byKind); err != nil {
-		t.Fatal(err)
-	}
-	facts := c.Environment.NewFacts()
-	for kind, data := range byKind {
-		v, err := c.Environment.Decode(kind, data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		facts.Set(kind, v)
-	}
-	return facts
-}
 
 // BenchmarkAssessments judges every duty of scope vm by the facts of one host,
 // on one core.
