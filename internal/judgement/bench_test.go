@@ -13,7 +13,8 @@ import (
 // on one core.
 func BenchmarkAssessments(b *testing.B) {
 	c := builtinCompiled(b)
-	facts := hostFacts(b, c)
+	facts := c.Environment.NewFacts()
+	set(b, c, facts, base(b, "host.json"))
 	var duties []*Duty
 	for _, d := range c.Duties {
 		if d.Scope == evidence.ScopeVM {

@@ -133,7 +133,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			facts := c.Environment.NewFacts()
-			load(t, c, facts, []byte(tc.facts))
+			set(t, c, facts, parsed(t, tc.facts))
 			got, err := c.Duty("A/C-1").Judge(facts)
 			if err != nil || got.Outcome != tc.want || got.Message != tc.message || !slices.Equal(got.Missing, tc.missing) {
 				t.Errorf("got %+v, %v", got, err)
@@ -149,7 +149,7 @@ func TestJudge(t *testing.T) {
 		t.Fatal(err)
 	}
 	facts := failing.Environment.NewFacts()
-	load(t, failing, facts, []byte(`{"lab.thing": {"on": true, "size": 7}, "lab.rule": {}}`))
+	set(t, failing, facts, parsed(t, `{"lab.thing": {"on": true, "size": 7}, "lab.rule": {}}`))
 	if got, err := failing.Duty("A/C-1").Judge(facts); !errors.Is(err, assessment.ErrEvaluation) || got.Outcome != Unknown {
 		t.Errorf("failing evaluation: %+v, %v", got, err)
 	}

@@ -2,6 +2,7 @@ package judgement
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"testing"
 
@@ -52,13 +53,40 @@ func complete(t *evidence.Type, given any) any {
 	return ""
 }
 
-// load sets the facts of a JSON object by kind; null takes a fact away.
-func load(t testing.TB, c *Compiled, facts *assessment.Facts, data []byte) {
+// base are the facts of one well-kept Debian server with SSH, a web server and
+// a database (host.json), and of its tenant and provider (provider.json).
+func base(t testing.TB, files ...string) map[string]any {
 	t.Helper()
-	var byKind map[string]any
-	if err := json.Unmarshal(data, &byKind); err != nil {
-		t.Fatalf("%v in %s", err, data)
+	all := map[string]any{}
+	for _, name := range files {
+		data, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(data, &all); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
 	}
+	return all
+}
+
+// merged is old with the members of change put in; change is not kept.
+func merged(old, change any) any {
+	o, isObject := old.(map[string]any)
+	c, ok := change.(map[string]any)
+	if !isObject || !ok {
+		return change
+	}
+	out := maps.Clone(o)
+	for name, v := range c {
+		out[name] = merged(o[name], v)
+	}
+	return out
+}
+
+// set decodes facts by kind; null takes a fact away.
+func set(t testing.TB, c *Compiled, facts *assessment.Facts, byKind map[string]any) {
+	t.Helper()
 	for name, given := range byKind {
 		kind, ok := c.Environment.Kind(name)
 		if !ok {
@@ -80,15 +108,12 @@ func load(t testing.TB, c *Compiled, facts *assessment.Facts, data []byte) {
 	}
 }
 
-// hostFacts are the facts of one well-kept Debian server with SSH, a web
-// server and a database, and the provider's facts that concern it.
-func hostFacts(t testing.TB, c *Compiled) *assessment.Facts {
+// parsed reads facts by kind written as JSON.
+func parsed(t testing.TB, text string) map[string]any {
 	t.Helper()
-	data, err := os.ReadFile("testdata/host.json")
-	if err != nil {
-		t.Fatal(err)
+	var byKind map[string]any
+	if err := json.Unmarshal([]byte(text), &byKind); err != nil {
+		t.Fatalf("%v in %s", err, text)
 	}
-	facts := c.Environment.NewFacts()
-	load(t, c, facts, data)
-	return facts
+	return byKind
 }
