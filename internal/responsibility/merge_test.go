@@ -57,6 +57,24 @@ facts:
 	}
 }
 
+// own is a catalogue of its own that declares lab.thing again.
+func own(members string) string {
+	return "name: own\nversion: 2.0.0\ntitle: Own\nfacts: [{name: lab.thing, scope: vm, doc: d, members: " + members + "}]\n" +
+		"controls:\n- id: O.1\n  title: Own\n  duties:\n  - {id: O.1/C-1, title: t" + attested + "\n"
+}
+
+func TestMergeBeside(t *testing.T) {
+	base := parsed(t, "base.yaml", good)
+	beside := parsed(t, "own.yaml", own("{on: bool}"))
+	all, err := Merge(base, beside)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all.Name != "lab" || len(all.Facts) != 1 || len(all.Duties()) != 3 {
+		t.Errorf("merged %s with %d facts and %d duties", all.Name, len(all.Facts), len(all.Duties()))
+	}
+}
+
 func TestMergeRefuses(t *testing.T) {
 	base := parsed(t, "base.yaml", good)
 	for name, c := range map[string]struct{ text, want string }{
@@ -69,8 +87,9 @@ func TestMergeRefuses(t *testing.T) {
 		"untitled control": {"extends: lab\ncontrols:\n- id: Z.1\n  duties:\n  - {id: Z.1/C-1, title: t" + attested + "\n",
 			"added.yaml:3:3: control Z.1 has no title"},
 		"other catalogue": {"extends: elsewhere\nfacts:\n- {name: lab.x, scope: vm, doc: d, members: {a: int}}\n",
-			"added.yaml:1:1: the file extends elsewhere, not a fragment of lab"},
-		"no fragment": {strings.ReplaceAll(good, "name: lab\n", "name: own\n"), "is a catalogue of its own, own"},
+			"added.yaml:1:1: the file extends elsewhere, which is not loaded"},
+		"own with the same control": {strings.ReplaceAll(good, "name: lab\n", "name: own\n"), "control A.1 is in two files"},
+		"own with a wider fact":     {own("{on: bool, weight: int}"), "added.yaml:4:9: fact lab.thing is in two files"},
 		"same_as unknown": {"extends: lab\ncontrols:\n- id: A.1\n  duties:\n  - {id: A.1/C-9, title: t, party: customer, scope: vm, level: must, modes: [assessed], evidence: e, assessment: {same_as: A.1/C-99}}\n",
 			"same_as names A.1/C-99, which is not there"},
 		"circle": {"extends: lab\ncontrols:\n- id: A.1\n  duties:\n" +
