@@ -108,3 +108,32 @@ func TestCases(t *testing.T) {
 		}
 	}
 }
+
+// TestDocumentedExample: the catalogue in docs/catalogue.md loads beside the
+// built-in one.
+func TestDocumentedExample(t *testing.T) {
+	text, err := os.ReadFile("../../docs/catalogue.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(text), "```yaml\n")
+	example, _, closed := strings.Cut(example, "```")
+	if !ok || !closed {
+		t.Fatal("docs/catalogue.md shows no example")
+	}
+	own, err := responsibility.Parse("docs/catalogue.md", []byte(example))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := builtin.Catalogue()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := responsibility.Merge(cat, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Compile(all, telemetry.Kinds); err != nil {
+		t.Error(err)
+	}
+}
