@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
@@ -62,8 +63,12 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 	checked, iss := e.env.Compile(expr)
 	if err := iss.Err(); err != nil {
 		first := iss.Errors()[0]
+		line, column := first.Location.Line(), first.Location.Column()
+		if strings.HasPrefix(first.Message, "undeclared reference") {
+			column = nameStart(strings.Split(expr, "\n"), line, column)
+		}
 		return nil, &ExpressionError{
-			Line: first.Location.Line(), Column: first.Location.Column() + 1,
+			Line: max(line, 1), Column: max(column, 0) + 1,
 			Reason: strings.ReplaceAll(first.Message, "fact.", ""),
 		}
 	}
@@ -81,27 +86,41 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 	if err != nil {
 		return nil, fault(err.Error())
 	}
-	at := e.reads(checked)
+	at := e.reads(expr, checked)
 	return &Program{expr: expr, prg: prg, at: at, reads: slices.Sorted(maps.Keys(at))}, nil
 }
 
 // reads returns the fact kinds that a checked expression refers to, each with
 // the first place where it does.
-func (e *Environment) reads(checked *cel.Ast) map[string]Place {
+func (e *Environment) reads(expr string, checked *cel.Ast) map[string]Place {
 	at := map[string]Place{}
 	rep := checked.NativeRep()
+	lines := strings.Split(expr, "\n")
 	for id, r := range rep.ReferenceMap() {
 		if _, ok := e.slots[r.Name]; !ok {
 			continue
 		}
 		l := rep.SourceInfo().GetStartLocation(id)
-		p := Place{Line: l.Line(), Column: l.Column() + 1}
+		p := Place{Line: l.Line(), Column: nameStart(lines, l.Line(), l.Column()) + 1}
 		first, ok := at[r.Name]
 		if !ok || p.Line < first.Line || (p.Line == first.Line && p.Column < first.Column) {
 			at[r.Name] = p
 		}
 	}
 	return at
+}
+
+// nameStart moves from a dot inside a dotted name to where the name begins;
+// CEL locates a selection at its dot. Columns count characters, from 0.
+func nameStart(lines []string, line, column int) int {
+	if line < 1 || line > len(lines) {
+		return column
+	}
+	text := []rune(lines[line-1])
+	for column > 0 && column <= len(text) && (text[column-1] == '.' || text[column-1] == '_' || unicode.IsLetter(text[column-1]) || unicode.IsDigit(text[column-1])) {
+		column--
+	}
+	return column
 }
 
 // Reads returns the fact kinds that the expression needs, sorted.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,7 +24,6 @@ type embedded struct {
 	dir       string
 	retention time.Duration
 	reserve   int64
-	log       *slog.Logger
 
 	// mu is held shared by Append and alone by the part of Sync that must not
 	// see new rows; it guards closed and days.
@@ -49,7 +47,7 @@ func openEmbedded(dir string, cfg Config) (*embedded, error) {
 		cfg.ReserveBytes = 256 << 20
 	}
 	e := &embedded{
-		dir: dir, retention: cfg.Retention, reserve: cfg.ReserveBytes, log: cfg.Log,
+		dir: dir, retention: cfg.Retention, reserve: cfg.ReserveBytes,
 		days: map[string]struct{}{},
 	}
 	e.storage = logstorage.MustOpenStorage(dir, &logstorage.StorageConfig{

@@ -42,8 +42,9 @@ const (
 	MaxPoints     = 11_000 // per series of a range query, as in Prometheus
 	maxSamples    = 5_000_000
 	queryTimeout  = 30 * time.Second
-	// lateness is how far behind the newest sample of a series one may come.
-	lateness = 2 * time.Hour
+	// lateness is how far behind the newest sample one may come: an agent that
+	// was cut off for a day brings its numbers.
+	lateness = 24 * time.Hour
 	// lookback is how long the last sample stands for the present: facts that
 	// do not change are confirmed without their numbers.
 	lookback = 15 * time.Minute

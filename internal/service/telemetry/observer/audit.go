@@ -33,7 +33,7 @@ func auditState(ctx context.Context, p *probe, f *telemetry.Logging) {
 		case errors.Is(err, unix.EPROTONOSUPPORT):
 			f.AuditEnabled = 0 // the kernel has no audit
 		default:
-			p.gap("the kernel's audit state is not seen: %s; run the agent as root", err)
+			p.gap("the kernel's audit state is not seen: %s; %s", err, mendDenied())
 		}
 	}
 	if !f.AuditInstalled && f.AuditEnabled <= 0 {

@@ -66,7 +66,7 @@ func collectFiles(ctx context.Context, p *probe) (any, error) {
 		p.gap("only the first %d files of the system directories are looked at", maxWalk)
 	}
 	if w.denied > 0 {
-		p.gap("%d system directories may not be read: run the agent as root", w.denied)
+		p.gap("%d system directories may not be read: %s", w.denied, mendDenied())
 	}
 	f.WorldWritable, f.StickyMissing, f.Unowned, f.SetUID = uniq(w.writable), uniq(w.sticky), uniq(w.unowned), uniq(w.setuid)
 	owner, known := p.owners(ctx, f.SetUID)

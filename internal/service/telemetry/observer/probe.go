@@ -108,7 +108,7 @@ func (p *probe) readUpTo(name string, limit int64) ([]byte, error) {
 func plain(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &fileError{name + " may not be read: run the agent as root", fs.ErrPermission}
+		return &fileError{name + " may not be read: " + mendDenied(), fs.ErrPermission}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return &fileError{name + " does not exist", fs.ErrNotExist}
 	}
@@ -117,6 +117,14 @@ func plain(name string, err error) error {
 		return fmt.Errorf("reading %s: %w", name, pe.Err)
 	}
 	return fmt.Errorf("reading %s: %w", name, err)
+}
+
+// mendDenied says what gives the agent a permission that it lacks.
+func mendDenied() string {
+	if os.Geteuid() == 0 {
+		return "the agent is root, so something confines it (a sandbox, a security module or missing capabilities)"
+	}
+	return "run the agent as root"
 }
 
 type fileError struct {

@@ -39,7 +39,7 @@ func collectReboot(ctx context.Context, p *probe) (any, error) {
 		}
 	}
 	if unreadable > 0 {
-		p.gap("whether some processes run replaced programs is not seen: their memory maps may not be read; run the agent as root")
+		p.gap("whether some processes run replaced programs is not seen: their memory maps may not be read; %s", mendDenied())
 	}
 	f.StaleServices, f.Reasons = uniq(f.StaleServices), uniq(f.Reasons)
 	f.Needed = len(f.Reasons) > 0

@@ -23,7 +23,7 @@ func collectSSHD(ctx context.Context, p *probe) (any, error) {
 	o := p.sshdSettings()
 	f.Effective = o.effective
 	if !o.effective {
-		p.gap("sshd -T could not run, so the settings are those of the files and OpenSSH's defaults; run the agent as root")
+		p.gap("sshd -T did not tell the effective settings (%s), so they are those of the files and OpenSSH's defaults", o.reason)
 	}
 	f.MatchOverrides = uniq(slices.Clone(o.overrides))
 	yes := func(keyword string) bool { return o.last(keyword) == "yes" }

@@ -20,7 +20,9 @@ type sshdOptions struct {
 	// overrides are the settings of Match blocks, as "keyword value".
 	overrides []string
 	effective bool
-	lines     int
+	// reason is why sshd -T did not answer.
+	reason string
+	lines  int
 }
 
 // last returns the value of a keyword. In files the first value counts, and so
@@ -61,11 +63,13 @@ func (p *probe) sshdSettings() *sshdOptions {
 		if p.exists("/usr/sbin/sshd") {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
-			if b, err := p.run(ctx, "sshd", "-T"); err == nil {
+			b, err := p.run(ctx, "sshd", "-T")
+			if err == nil {
 				o := parseSSHD(b)
 				o.overrides = files.overrides
 				return o, nil
 			}
+			files.reason = err.Error()
 		}
 		for k, v := range sshdDefaults {
 			if len(files.values[k]) == 0 && v != "" {

@@ -30,6 +30,9 @@ func collectUsers(_ context.Context, p *probe) (any, error) {
 	keys := p.keyHolders()
 	admins := p.administrators(acc)
 	logins, loginsKnown := p.lastLogins(acc)
+	if !loginsKnown {
+		p.gap("when accounts were last used is not seen: there is neither /var/log/lastlog nor /var/log/wtmp")
+	}
 	uidMin, now := p.uidMin(), p.now()
 	f := telemetry.Users{ShadowReadable: acc.shadowErr == nil}
 	names, uids := map[string]int{}, map[int]int{}
@@ -82,7 +85,7 @@ func collectUsers(_ context.Context, p *probe) (any, error) {
 		return cmp.Or(cmp.Compare(a.UID, b.UID), strings.Compare(a.Name, b.Name))
 	})
 	for _, l := range []*[]string{&f.UIDZero, &f.LoginUsers, &f.EmptyPasswords, &f.SystemWithShell, &f.PasswordExpired, &f.WeakHashes, &f.Dormant, &f.DuplicateNames} {
-		slices.Sort(*l)
+		*l = uniq(*l) // an account may be there twice
 	}
 	slices.Sort(f.DuplicateUIDs)
 	return f, nil
