@@ -242,6 +242,7 @@ type SSHD struct {
 	ConfigMode              string   `json:"config_mode,omitempty" doc:"octal permission bits of sshd_config"`
 	ConfigOwner             string   `json:"config_owner,omitempty"`
 	LooseHostKeys           []string `json:"loose_host_keys" doc:"private host keys that others than the owner may read"`
+	MatchOverrides          []string `json:"match_overrides,omitempty" doc:"settings inside Match blocks, as keyword and value; they hold for some users or addresses only"`
 }
 
 // MFA is how administration logins are protected by a second factor.
