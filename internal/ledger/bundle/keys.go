@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/note"
@@ -102,7 +101,7 @@ func (ks ledgerKeys) cosigned(b *Bundle, o Options) (torchwood.Checkpoint, []Cos
 		w := Cosigned{Name: v.Name(), Trusted: slices.Contains(o.Witnesses, vkey)}
 		for _, line := range lines {
 			if signed.Signs(text, line, v) {
-				w.At, _ = cosignedAt(line)
+				w.At, _ = signed.CosignedAt(line)
 			}
 		}
 		if w.Trusted {
@@ -124,12 +123,6 @@ func (ks ledgerKeys) cosigned(b *Bundle, o Options) (torchwood.Checkpoint, []Cos
 
 // publicPart is what tells witnesses apart: one key under two names is one witness.
 func publicPart(vkey string) string { return strings.SplitN(vkey, "+", 3)[2] }
-
-// cosignedAt reads the time of a cosignature, to the second.
-func cosignedAt(line string) (time.Time, error) {
-	unix, err := torchwood.CosignatureTimestamp(note.Signature{Base64: strings.TrimSpace(line[strings.LastIndex(line, " ")+1:])})
-	return time.Unix(unix, 0).UTC(), err
-}
 
 // history verifies that the ledger tells of each key, and of no other, and that
 // each key was introduced by the one before: both signed the tree whose last
