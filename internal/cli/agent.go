@@ -53,11 +53,12 @@ var enrolmentColumns = []column[api.EnrolmentToken]{
 	{key: "token", head: "TOKEN", text: func(v api.EnrolmentToken) string { return v.Token }},
 }
 
-func (s *session) agentColumns() []column[api.Agent] {
+func (s *session) agentColumns(names map[string]string) []column[api.Agent] {
 	return []column[api.Agent]{
 		{key: "id", head: "ID", text: func(v api.Agent) string { return v.ID }},
 		{key: "tenant", text: func(v api.Agent) string { return v.Tenant }},
-		{key: "vm", head: "VM", fit: cut, text: func(v api.Agent) string { return v.VM }},
+		{key: "vm", head: "VM", fit: cut, text: func(v api.Agent) string { return v.VM },
+			show: func(v api.Agent) string { return cmp.Or(names[v.VM], v.VM) }},
 		{key: "state", head: "STATE", text: agentState},
 		{key: "seen_at", head: "SEEN", text: func(v api.Agent) string { return stampOf(v.SeenAt) },
 			show: func(v api.Agent) string {
@@ -68,8 +69,7 @@ func (s *session) agentColumns() []column[api.Agent] {
 			}},
 		{key: "skew_millis", head: "SKEW", text: func(v api.Agent) string { return fmt.Sprint(v.SkewMillis) },
 			show: func(v api.Agent) string { return fmt.Sprintf("%d ms", v.SkewMillis) }},
-		{key: "enrolled_at", head: "ENROLLED", text: func(v api.Agent) string { return stamp(v.EnrolledAt) },
-			show: func(v api.Agent) string { return clock(v.EnrolledAt) }},
+		{key: "enrolled_at", text: func(v api.Agent) string { return stamp(v.EnrolledAt) }},
 		{key: "software", head: "SOFTWARE", fit: cut, text: func(v api.Agent) string { return v.Software }},
 	}
 }
@@ -109,7 +109,11 @@ func (c *agentListCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("listing agents of tenant %s: %w", tenant, err)
 	}
-	return printList(s, all, s.agentColumns(), "No agent yet: make a token with `demarc agent enroll-token`.")
+	names, err := s.names(ctx, client, tenant, len(all))
+	if err != nil {
+		return err
+	}
+	return printList(s, all, s.agentColumns(names), "No agent yet: make a token with `demarc agent enroll-token`.")
 }
 
 // Run revokes an agent.
@@ -125,7 +129,7 @@ func (c *agentRevokeCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("revoking agent %s of tenant %s: %w", c.ID, tenant, err)
 	}
-	return printOne(s, v, s.agentColumns())
+	return printOne(s, v, s.agentColumns(nil))
 }
 
 // Run asks agents to look now.

@@ -50,15 +50,16 @@ type catalogSourceCmd struct {
 var dutyColumns = []column[api.Duty]{
 	{key: "id", head: "ID", text: func(v api.Duty) string { return v.ID }},
 	{key: "control", text: func(v api.Duty) string { return v.Control }},
-	{key: "party", head: "PARTY", text: func(v api.Duty) string { return v.Party }},
+	{key: "party", text: func(v api.Duty) string { return v.Party }},
 	{key: "scope", head: "SCOPE", text: func(v api.Duty) string { return v.Scope }},
 	{key: "level", head: "LEVEL", text: func(v api.Duty) string { return v.Level }},
-	{key: "mode", head: "MODE", text: func(v api.Duty) string { return strings.Join(v.Mode, " ") }},
+	{key: "mode", head: "MODE", fit: flow, text: func(v api.Duty) string { return strings.Join(v.Mode, " ") }},
 	{key: "title", head: "TITLE", fit: flow, text: func(v api.Duty) string { return v.Title }},
-	{key: "services", head: "SERVICES", fit: cut, text: func(v api.Duty) string { return strings.Join(v.Services, " ") }},
+	{key: "services", head: "SERVICES", fit: flow, text: func(v api.Duty) string { return strings.Join(v.Services, " ") }},
 }
 
-var dutyDetails = append(dutyColumns[:len(dutyColumns):len(dutyColumns)], []column[api.Duty]{
+var dutyDetails = append(without(dutyColumns, "party"), []column[api.Duty]{
+	{key: "party", head: "PARTY", text: func(v api.Duty) string { return v.Party }},
 	{key: "evidence", head: "EVIDENCE", fit: flow, text: func(v api.Duty) string { return v.Evidence }},
 	{key: "reads", head: "READS", fit: flow, text: func(v api.Duty) string { return strings.Join(v.Reads, " ") }},
 	{key: "missing", head: "MISSING", fit: flow, text: func(v api.Duty) string { return strings.Join(v.Missing, " ") }},
@@ -88,7 +89,7 @@ func (c *catalogListCmd) Run(ctx context.Context, s *session) error {
 	all = slices.DeleteFunc(all, func(d api.Duty) bool {
 		return c.Control != "" && d.Control != c.Control || c.Party != "" && d.Party != c.Party
 	})
-	return printGroups(s, all, dutyColumns, func(d api.Duty) string { return d.Control }, "No duty fits.")
+	return printGroups(s, all, dutyColumns, func(d api.Duty) string { return d.Control + "  " + d.Party }, "No duty fits.")
 }
 
 // Run shows a duty.

@@ -108,6 +108,28 @@ func (s *session) tenantOr(ctx context.Context, c *api.Client, named string) (st
 	return "", usage("add --tenant NAME, one of: "+clean(strings.Join(names, ", ")), "which tenant? You may see %d", len(tenants))
 }
 
+// names reads what the VDCs and VMs of a tenant are called, by id, where a
+// table of so many items is going to show them.
+func (s *session) names(ctx context.Context, c *api.Client, tenant string, items int) (map[string]string, error) {
+	names := map[string]string{}
+	if items == 0 || s.flags.Output != "table" {
+		return names, nil
+	}
+	for v, err := range c.VDCs(ctx, tenant) {
+		if err != nil {
+			return nil, fmt.Errorf("listing VDCs of tenant %s: %w", tenant, err)
+		}
+		names[v.ID] = v.Name
+	}
+	for v, err := range c.VMs(ctx, tenant) {
+		if err != nil {
+			return nil, fmt.Errorf("listing VMs of tenant %s: %w", tenant, err)
+		}
+		names[v.ID] = v.Name
+	}
+	return names, nil
+}
+
 // forbidden reports whether the server refused because of the caller's role.
 func forbidden(err error) bool {
 	var p *api.Problem

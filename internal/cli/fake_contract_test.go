@@ -16,21 +16,21 @@ func vmSubject(id, name string) api.Subject {
 
 var cannedVerdicts = []api.Verdict{
 	{Duty: "CLD.9.5.2/C-4.1b", Control: "CLD.9.5.2", Title: "Disable unneeded services, ports and accounts.", Level: "must",
-		Subject: vmSubject("v1", "web-1"), Party: "customer", Verdict: "not-met",
+		Subject: vmSubject(web1ID, "web-1"), Party: "customer", Verdict: "not-met",
 		Reason: "tcp/25 is offered by exim4 and not declared; 伺服器 still runs a mail service that its role, web, does not call for.",
 		Since:  ago(3 * time.Hour), EvaluatedAt: ago(30 * time.Second),
 		Evidence: []api.Reference{{Type: "fact", Ref: "listeners", Digest: "sha256:" + strings.Repeat("ab", 32), At: ago(30 * time.Second), Source: "agent:a1"}}},
 	{Duty: "CLD.6.3.1/C-1.2a", Control: "CLD.6.3.1", Title: "Keep operating systems and installed software at the latest security patches.", Level: "must",
-		Subject: vmSubject("v1", "web-1"), Party: "provider", Verdict: "met", Reason: "no security update is pending",
+		Subject: vmSubject(web1ID, "web-1"), Party: "provider", Verdict: "met", Reason: "no security update is pending",
 		Since: ago(20 * 24 * time.Hour), EvaluatedAt: ago(time.Minute)},
 	{Duty: "CLD.6.3.1/C-1.2a", Control: "CLD.6.3.1", Title: "Keep operating systems and installed software at the latest security patches.", Level: "must",
-		Subject: vmSubject("v2", "db-1"), Party: "customer", Verdict: "unknown", Reason: "the last fact, packages, is 26 h old; it counts for 24 h",
+		Subject: vmSubject(db1ID, "db-1"), Party: "customer", Verdict: "unknown", Reason: "the last fact, packages, is 26 h old; it counts for 24 h",
 		Since: ago(2 * time.Hour), EvaluatedAt: ago(time.Minute)},
 	{Duty: "CLD.6.3.1/C-1.3b", Control: "CLD.6.3.1", Title: "Keep backups, unless the provider's backup service was bought.", Level: "must",
-		Subject: vmSubject("v1", "web-1"), Party: "customer", Verdict: "waived", Reason: "waived by ana until 2026-06-01: \x1b[31mrebuilt from\nsource\u202e, nothing to keep",
+		Subject: vmSubject(web1ID, "web-1"), Party: "customer", Verdict: "waived", Reason: "waived by ana until 2026-06-01: \x1b[31mrebuilt from\nsource\u202e, nothing to keep",
 		Since: ago(10 * time.Minute), EvaluatedAt: ago(time.Minute)},
 	{Duty: "CLD.9.5.1/C-3.2b", Control: "CLD.9.5.1", Title: "File-system and database encryption.", Level: "should",
-		Subject: vmSubject("v1", "web-1"), Party: "customer", Verdict: "not-applicable", Reason: "no database runs here",
+		Subject: vmSubject(web1ID, "web-1"), Party: "customer", Verdict: "not-applicable", Reason: "no database runs here",
 		Since: ago(30 * 24 * time.Hour), EvaluatedAt: ago(time.Minute)},
 }
 
@@ -38,11 +38,11 @@ var cannedDuties = []api.Duty{
 	{ID: "CLD.6.3.1/C-1.2a", Control: "CLD.6.3.1", Party: "customer", Scope: "vm", Level: "must", Mode: []string{"assessed"},
 		Title:    "Keep operating systems and installed software at the latest security patches.",
 		Services: []string{"vulnerability-management"}, Evidence: "pending security updates", Reads: []string{"packages"}, Missing: []string{}},
+	{ID: "CLD.6.3.1/P-1.4a", Control: "CLD.6.3.1", Party: "provider", Scope: "tenant", Level: "must", Mode: []string{"enforced", "assessed"},
+		Title: "Answer faults and incidents that come in by ticket or helpline.", Services: []string{}, Reads: []string{}, Missing: []string{}},
 	{ID: "CLD.9.5.2/C-4.1b", Control: "CLD.9.5.2", Party: "customer", Scope: "vm", Level: "must", Mode: []string{"assessed"},
 		Title: "Disable unneeded services, ports and accounts.", Services: []string{}, Evidence: "services, listeners and accounts",
 		Reads: []string{"listeners", "accounts"}, Missing: []string{"accounts"}, Remedy: "Stop the service, or declare it."},
-	{ID: "CLD.6.3.1/P-1.4a", Control: "CLD.6.3.1", Party: "provider", Scope: "tenant", Level: "must", Mode: []string{"enforced", "assessed"},
-		Title: "Answer faults and incidents that come in by ticket or helpline.", Services: []string{}, Reads: []string{}, Missing: []string{}},
 }
 
 func (f *fake) contract() {
@@ -83,8 +83,8 @@ func (f *fake) contract() {
 
 	end := ago(24 * time.Hour)
 	subs := []api.Subscription{
-		{ID: "s1", Tenant: "t1", Service: "vulnerability-management", Covers: api.Coverage{VM: "v1"}, From: ago(20 * 24 * time.Hour), Active: true},
-		{ID: "s0", Tenant: "t1", Service: "backup", Covers: api.Coverage{All: true}, From: ago(50 * 24 * time.Hour), To: &end},
+		{ID: subID + "1", Tenant: "t1", Service: "vulnerability-management", Covers: api.Coverage{VM: web1ID}, From: ago(20 * 24 * time.Hour), Active: true},
+		{ID: subID + "0", Tenant: "t1", Service: "backup", Covers: api.Coverage{All: true}, From: ago(50 * 24 * time.Hour), To: &end},
 	}
 	m.HandleFunc("GET /v1/tenants/{t}/subscriptions", answer(page1(subs...)))
 	m.HandleFunc("POST /v1/tenants/{t}/subscriptions", func(w http.ResponseWriter, r *http.Request) {
@@ -133,8 +133,8 @@ func (f *fake) explain(w http.ResponseWriter, r *http.Request) {
 	v := cannedVerdicts[0]
 	v.DueAt = &due
 	send(w, 200, api.Explanation{
-		Verdict: v, Duty: cannedDuties[1],
-		Assignment: api.Assignment{Party: "customer", Since: &since, Subscription: "s0", Service: "backup"},
+		Verdict: v, Duty: cannedDuties[2],
+		Assignment: api.Assignment{Party: "customer", Since: &since, Subscription: subID + "0", Service: "backup"},
 		Applies:    "true", Met: "listeners.all(l, l in declared.listeners)", StaleAfter: "24h",
 		Facts: []api.Fact{{Kind: "listeners", Digest: "sha256:" + strings.Repeat("ab", 32), ObservedAt: ago(30 * time.Second),
 			ChangedAt: ago(3 * time.Hour), Source: "agent:a1", Data: []byte(`{}`)}},
@@ -160,13 +160,13 @@ func (f *fake) matrix(w http.ResponseWriter, r *http.Request) {
 	split := api.MatrixRow{Duty: cannedDuties[0].ID, Control: "CLD.6.3.1", Title: cannedDuties[0].Title, Scope: "vm", Level: "must",
 		Services: cannedDuties[0].Services, Worst: "unknown", Customer: all}
 	if at.After(since) {
-		split.Customer = []api.Share{{Subject: vmSubject("v2", "db-1")}}
-		split.Provider = []api.Share{{Subject: vmSubject("v1", "web-1"), Since: &since, Service: "vulnerability-management"}}
+		split.Customer = []api.Share{{Subject: vmSubject(db1ID, "db-1")}}
+		split.Provider = []api.Share{{Subject: vmSubject(web1ID, "web-1"), Since: &since, Service: "vulnerability-management"}}
 	}
 	send(w, 200, api.Matrix{Tenant: f.tenant(), At: at, Catalogue: "cld 1.0.0", Rows: []api.MatrixRow{
 		split,
-		{Duty: cannedDuties[2].ID, Control: "CLD.6.3.1", Title: cannedDuties[2].Title, Scope: "tenant", Level: "must", Provider: all, Customer: []api.Share{}},
-		{Duty: cannedDuties[1].ID, Control: "CLD.9.5.2", Title: cannedDuties[1].Title, Scope: "vm", Level: "must", Customer: all, Provider: []api.Share{}, Worst: "not-met"},
+		{Duty: cannedDuties[1].ID, Control: "CLD.6.3.1", Title: cannedDuties[1].Title, Scope: "tenant", Level: "must", Provider: all, Customer: []api.Share{}},
+		{Duty: cannedDuties[2].ID, Control: "CLD.9.5.2", Title: cannedDuties[2].Title, Scope: "vm", Level: "must", Customer: all, Provider: []api.Share{}, Worst: "not-met"},
 	}})
 }
 

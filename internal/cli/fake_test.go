@@ -22,6 +22,14 @@ type fake struct {
 	deleted map[string]bool // contacts
 }
 
+// Ids are as long as real ones, so that tables are as wide.
+const (
+	web1ID  = "v-01kjt5c2m8r6zv0q4y9w3x7d1e"
+	db1ID   = "v-01kjt5c2m8r6zv0q4y9w3x7d2f"
+	subID   = "s-01kjt5c2m8r6zv0q4y9w3x7d3"
+	agentID = "a-01kjt5c2m8r6zv0q4y9w3x7d4"
+)
+
 func ago(d time.Duration) time.Time { return instant.Add(-d) }
 
 func newFake() *fake {
@@ -97,8 +105,8 @@ func (f *fake) tenant() api.Tenant {
 func (f *fake) web1() api.VM {
 	seen := ago(20 * time.Second)
 	return api.VM{
-		ID: "v1", Tenant: "t1", VDC: "d1", Name: "web-1", State: "active", Declared: f.vm,
-		Agents:   []api.Agent{{ID: "a1", VM: "v1", SeenAt: &seen}},
+		ID: web1ID, Tenant: "t1", VDC: "d1", Name: "web-1", State: "active", Declared: f.vm,
+		Agents:   []api.Agent{{ID: "a1", VM: web1ID, SeenAt: &seen}},
 		Verdicts: api.Counts{Met: 3, NotMet: 1, Unknown: 1}, CreatedAt: ago(30 * 24 * time.Hour), Version: 5,
 	}
 }
@@ -152,7 +160,7 @@ func (f *fake) estate() {
 			send(w, 200, api.List[api.VM]{Items: []api.VM{f.web1()}, Next: "c1"})
 			return
 		}
-		send(w, 200, page1(api.VM{ID: "v2", Tenant: "t1", VDC: "d1", Name: "db-1", State: "active", Version: 1}))
+		send(w, 200, page1(api.VM{ID: db1ID, Tenant: "t1", VDC: "d1", Name: "db-1", State: "active", Version: 1}))
 	})
 	m.HandleFunc("POST /v1/tenants/{t}/vms", func(w http.ResponseWriter, r *http.Request) {
 		if in, ok := receive[api.NewVM](w, r); ok {
@@ -160,7 +168,7 @@ func (f *fake) estate() {
 		}
 	})
 	m.HandleFunc("GET /v1/tenants/{t}/vms/{vm}", func(w http.ResponseWriter, r *http.Request) {
-		if vm := r.PathValue("vm"); vm != "web-1" && vm != "v1" {
+		if vm := r.PathValue("vm"); vm != "web-1" && vm != web1ID {
 			refuse(w, 404, "tenant acme has no VM "+vm)
 			return
 		}
@@ -183,7 +191,7 @@ func (f *fake) estate() {
 		send(w, 200, f.web1())
 	})
 	fact := api.Fact{
-		Subject: api.Subject{Scope: "vm", Tenant: "t1", ID: "v1", Name: "web-1"}, Kind: "listeners",
+		Subject: api.Subject{Scope: "vm", Tenant: "t1", ID: web1ID, Name: "web-1"}, Kind: "listeners",
 		Data:   json.RawMessage(`{"listeners":[{"port":25,"process":"exim4","text":"a\u001bb"}]}`),
 		Digest: "sha256:" + strings.Repeat("ab", 32), ObservedAt: ago(30 * time.Second), ChangedAt: ago(3 * time.Hour), Source: "agent:a1",
 	}
@@ -233,9 +241,9 @@ func (f *fake) people() {
 	})
 	fresh, old, revoked := ago(20*time.Second), ago(26*time.Hour), ago(time.Hour)
 	agents := []api.Agent{
-		{ID: "a1", Tenant: "t1", VM: "v1", EnrolledAt: ago(30 * 24 * time.Hour), SeenAt: &fresh, SkewMillis: 12, Software: "demarc-agent 1.2.3"},
-		{ID: "a2", Tenant: "t1", VM: "v2", EnrolledAt: ago(30 * 24 * time.Hour), SeenAt: &old, Software: "demarc-agent 1.2.2"},
-		{ID: "a3", Tenant: "t1", VM: "v2", EnrolledAt: ago(60 * 24 * time.Hour), RevokedAt: &revoked, Software: "demarc-agent 1.1.0"},
+		{ID: agentID + "1", Tenant: "t1", VM: web1ID, EnrolledAt: ago(30 * 24 * time.Hour), SeenAt: &fresh, SkewMillis: 12, Software: "demarc-agent 1.2.3"},
+		{ID: agentID + "2", Tenant: "t1", VM: db1ID, EnrolledAt: ago(30 * 24 * time.Hour), SeenAt: &old, Software: "demarc-agent 1.2.2"},
+		{ID: agentID + "3", Tenant: "t1", VM: db1ID, EnrolledAt: ago(60 * 24 * time.Hour), RevokedAt: &revoked, Software: "demarc-agent 1.1.0"},
 	}
 	m.HandleFunc("GET /v1/tenants/{t}/agents", answer(page1(agents...)))
 	m.HandleFunc("POST /v1/tenants/{t}/agents/{a}/revoke", func(w http.ResponseWriter, r *http.Request) {

@@ -57,10 +57,10 @@ var entryColumns = []column[api.LedgerEntry]{
 	{key: "actor", head: "ACTOR", fit: cut, text: func(v api.LedgerEntry) string { return v.Actor }},
 	{key: "action", head: "ACTION", text: func(v api.LedgerEntry) string { return v.Action }},
 	{key: "subject", head: "SUBJECT", fit: cut, text: func(v api.LedgerEntry) string { return v.Subject }},
-	{key: "digests", text: digests},
+	{key: "digests", text: digestList},
 }
 
-func digests(e api.LedgerEntry) string {
+func digestList(e api.LedgerEntry) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(e.Digests)) {
 		parts = append(parts, name+"="+e.Digests[name])

@@ -37,6 +37,11 @@ func (c column[T]) cell(item T) cell {
 	return out
 }
 
+// without returns the columns but the one of a key.
+func without[T any](columns []column[T], key string) []column[T] {
+	return slices.DeleteFunc(slices.Clone(columns), func(c column[T]) bool { return c.key == key })
+}
+
 // printList prints items in the form asked for. Where a table would be empty,
 // the sentence empty goes to standard error instead.
 func printList[T any](s *session, items []T, columns []column[T], empty string) error {

@@ -41,7 +41,7 @@ func (c *postureCmd) Run(ctx context.Context, s *session) error {
 		return fmt.Errorf("reading the posture: %w", err)
 	}
 	slices.SortStableFunc(verdicts, func(a, b api.Verdict) int {
-		return cmp.Or(cmp.Compare(a.Control, b.Control), cmp.Compare(a.Duty, b.Duty),
+		return cmp.Or(natural(a.Control, b.Control), natural(a.Duty, b.Duty),
 			cmp.Compare(a.Subject.Tenant, b.Subject.Tenant), cmp.Compare(a.Subject.Name, b.Subject.Name))
 	})
 	var counts api.Counts

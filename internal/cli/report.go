@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -66,11 +65,15 @@ func diagnose(err error) (code int, next string) {
 	}
 }
 
+// commandOf names the command whose line was wrong.
 func commandOf(parse *kong.ParseError) string {
-	if parse.Context == nil || parse.Context.Selected() == nil {
-		return "demarc"
+	name := ""
+	if parse.Context != nil {
+		for n := parse.Context.Selected(); n != nil && n.Parent != nil; n = n.Parent {
+			name = " " + n.Name + name
+		}
 	}
-	return "demarc " + strings.TrimSpace(parse.Context.Selected().Path())[len("demarc"):]
+	return "demarc" + name
 }
 
 func nextOfProblem(p *api.Problem) string {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -45,22 +46,26 @@ type subscriptionEndCmd struct {
 	consent
 }
 
-var subscriptionColumns = []column[api.Subscription]{
-	{key: "id", head: "ID", text: func(v api.Subscription) string { return v.ID }},
-	{key: "tenant", text: func(v api.Subscription) string { return v.Tenant }},
-	{key: "service", head: "SERVICE", text: func(v api.Subscription) string { return v.Service }},
-	{key: "covers", head: "COVERS", fit: cut, text: func(v api.Subscription) string { return covers(v.Covers) }},
-	{key: "from", head: "FROM", text: func(v api.Subscription) string { return stamp(v.From) }, show: func(v api.Subscription) string { return clock(v.From) }},
-	{key: "to", head: "TO", text: func(v api.Subscription) string { return stampOf(v.To) }, show: func(v api.Subscription) string { return clockOf(v.To) }},
-	{key: "active", head: "ACTIVE", text: func(v api.Subscription) string { return yes(v.Active) }},
+// subscriptionColumns show what is covered by name where names has it.
+func subscriptionColumns(names map[string]string) []column[api.Subscription] {
+	return []column[api.Subscription]{
+		{key: "id", head: "ID", text: func(v api.Subscription) string { return v.ID }},
+		{key: "tenant", text: func(v api.Subscription) string { return v.Tenant }},
+		{key: "service", head: "SERVICE", text: func(v api.Subscription) string { return v.Service }},
+		{key: "covers", head: "COVERS", fit: cut, text: func(v api.Subscription) string { return covers(v.Covers, nil) },
+			show: func(v api.Subscription) string { return covers(v.Covers, names) }},
+		{key: "from", head: "FROM", text: func(v api.Subscription) string { return stamp(v.From) }, show: func(v api.Subscription) string { return clock(v.From) }},
+		{key: "to", head: "TO", text: func(v api.Subscription) string { return stampOf(v.To) }, show: func(v api.Subscription) string { return clockOf(v.To) }},
+		{key: "active", head: "ACTIVE", text: func(v api.Subscription) string { return yes(v.Active) }},
+	}
 }
 
-func covers(c api.Coverage) string {
+func covers(c api.Coverage, names map[string]string) string {
 	switch {
 	case c.VM != "":
-		return "vm " + c.VM
+		return "vm " + cmp.Or(names[c.VM], c.VM)
 	case c.VDC != "":
-		return "vdc " + c.VDC
+		return "vdc " + cmp.Or(names[c.VDC], c.VDC)
 	}
 	return "all VMs"
 }
@@ -90,7 +95,7 @@ func (c *subscriptionCreateCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("subscribing tenant %s to %s: %w", tenant, c.Service, err)
 	}
-	return printOne(s, v, subscriptionColumns)
+	return printOne(s, v, subscriptionColumns(nil))
 }
 
 // Run shows a subscription.
@@ -108,7 +113,7 @@ func (c *subscriptionShowCmd) Run(ctx context.Context, s *session) error {
 		return &fault{code: ExitFailure, err: fmt.Errorf("tenant %s has no subscription %s", tenant, c.ID),
 			next: "see `demarc subscription list --tenant " + tenant + "`"}
 	}
-	return printOne(s, all[i], subscriptionColumns)
+	return printOne(s, all[i], subscriptionColumns(nil))
 }
 
 // Run lists subscriptions.
@@ -121,7 +126,11 @@ func (c *subscriptionListCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("listing subscriptions of tenant %s: %w", tenant, err)
 	}
-	return printList(s, all, subscriptionColumns,
+	names, err := s.names(ctx, client, tenant, len(all))
+	if err != nil {
+		return err
+	}
+	return printList(s, all, subscriptionColumns(names),
 		"No subscription yet, so each party has the duties that it began with. `demarc services` lists what can be bought.")
 }
 
@@ -142,5 +151,5 @@ func (c *subscriptionEndCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("ending subscription %s of tenant %s: %w", c.ID, tenant, err)
 	}
-	return printOne(s, v, subscriptionColumns)
+	return printOne(s, v, subscriptionColumns(nil))
 }

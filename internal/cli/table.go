@@ -18,7 +18,7 @@ const (
 const (
 	gap       = 2  // columns between two columns
 	leastCut  = 8  // what a cut column keeps
-	leastFlow = 20 // what a flow column keeps
+	leastFlow = 20 // what a flow column keeps as long as others can give way
 )
 
 type cell struct {
@@ -39,8 +39,8 @@ type gridRow struct {
 	cells   []cell
 }
 
-// layout shares width among the columns: first flow columns give way down to
-// what they keep, then cut columns; whole columns never do.
+// layout shares width among the columns: first flow columns give way, then
+// cut columns, then flow columns again; whole columns never do.
 func (g *grid) layout(width int) []int {
 	widths := make([]int, len(g.heads))
 	for i, h := range g.heads {
@@ -57,7 +57,7 @@ func (g *grid) layout(width int) []int {
 	for _, step := range []struct {
 		fit   fit
 		least int
-	}{{flow, leastFlow}, {cut, leastCut}} {
+	}{{flow, leastFlow}, {cut, leastCut}, {flow, leastCut}} {
 		for over > 0 {
 			widest := -1
 			for i, f := range g.fits {

@@ -27,7 +27,7 @@ type tenantShowCmd struct {
 type tenantListCmd struct{}
 
 type tenantChangeCmd struct {
-	Old string `arg:"" name:"name" help:"Name or id."`
+	Old string `arg:"" name:"tenant" help:"Name or id."`
 	New string `name:"name" required:"" help:"The new name." placeholder:"NAME"`
 }
 
@@ -119,7 +119,7 @@ type vdcListCmd struct{ ofTenant }
 var vdcColumns = []column[api.VDC]{
 	{key: "name", head: "NAME", text: func(v api.VDC) string { return v.Name }},
 	{key: "id", head: "ID", text: func(v api.VDC) string { return v.ID }},
-	{key: "tenant", head: "TENANT", text: func(v api.VDC) string { return v.Tenant }},
+	{key: "tenant", text: func(v api.VDC) string { return v.Tenant }},
 	{key: "created_at", head: "CREATED", text: func(v api.VDC) string { return stamp(v.CreatedAt) }},
 }
 

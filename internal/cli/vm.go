@@ -89,7 +89,7 @@ Examples:
 
 var vmColumns = []column[api.VM]{
 	{key: "name", head: "NAME", text: func(v api.VM) string { return v.Name }},
-	{key: "id", head: "ID", text: func(v api.VM) string { return v.ID }},
+	{key: "id", text: func(v api.VM) string { return v.ID }},
 	{key: "tenant", text: func(v api.VM) string { return v.Tenant }},
 	{key: "vdc", text: func(v api.VM) string { return v.VDC }},
 	{key: "state", head: "STATE", text: func(v api.VM) string { return v.State }},
@@ -99,7 +99,8 @@ var vmColumns = []column[api.VM]{
 	{key: "verdicts", head: "DUTIES", fit: flow, text: func(v api.VM) string { return tally(v.Verdicts) }},
 }
 
-var vmDetails = append(vmColumns[:len(vmColumns):len(vmColumns)], []column[api.VM]{
+var vmDetails = append(without(vmColumns, "id"), []column[api.VM]{
+	{key: "id", head: "ID", text: func(v api.VM) string { return v.ID }},
 	{key: "accountable", head: "ACCOUNTABLE", text: func(v api.VM) string { return v.Declared.Accountable }},
 	{key: "listeners", head: "LISTENERS", fit: flow, text: func(v api.VM) string { return strings.Join(v.Declared.Listeners, " ") }},
 	{key: "services", head: "UNITS", fit: flow, text: func(v api.VM) string { return strings.Join(v.Declared.Services, " ") }},
