@@ -33,6 +33,9 @@ type Config struct {
 	Store string
 	// Bus are the URLs of external NATS servers; default the embedded one.
 	Bus []string
+	// BusCA is a PEM file of the authorities that vouch for the external bus
+	// servers; default the machine's own.
+	BusCA string
 	// Events is the address of a VictoriaLogs server; default a directory below DataDir.
 	Events string
 	// Witnesses cosign the ledger: "URL VKEY" each.

@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -76,6 +78,7 @@ type server struct {
 	http       net.Listener
 	https      net.Listener
 	bus        *bus.Bus
+	busCA      []byte
 	services   []service.Service
 	contract   *contract.Contract
 	posture    *posture.Engine
@@ -194,9 +197,13 @@ func (s *server) listen(context.Context) (err error) {
 }
 
 func (s *server) openBus(ctx context.Context) (err error) {
+	clientTLS, err := s.busTrust()
+	if err != nil {
+		return err
+	}
 	s.bus, err = bus.Open(ctx, bus.Config{
 		Secrets: s.secrets, Log: s.cfg.Log.With("part", "bus"), Dir: filepath.Join(s.cfg.DataDir, "bus"), Listen: s.cfg.BusListen,
-		TLS: s.authority.ServerTLS(s.cfg.hosts()), URLs: s.cfg.Bus, ClientTLS: nil,
+		TLS: s.authority.ServerTLS(s.cfg.hosts()), URLs: s.cfg.Bus, ClientTLS: clientTLS,
 		Advertise: s.advertisedBus(),
 	})
 	if err != nil {
@@ -205,6 +212,22 @@ func (s *server) openBus(ctx context.Context) (err error) {
 	s.onClose(s.bus.Close)
 	s.broker = events.NewBroker()
 	return nil
+}
+
+// busTrust reads who vouches for external bus servers; agents are told too.
+func (s *server) busTrust() (*tls.Config, error) {
+	if s.cfg.BusCA == "" {
+		return nil, nil
+	}
+	var err error
+	if s.busCA, err = os.ReadFile(s.cfg.BusCA); err != nil {
+		return nil, fmt.Errorf("--bus-ca: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(s.busCA) {
+		return nil, fmt.Errorf("--bus-ca %s holds no PEM certificate", s.cfg.BusCA)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
 }
 
 // advertisedBus tells agents the bus by the name that they reach the server by.
@@ -261,7 +284,7 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	s.estate.Judge = s.posture
 	s.fleet = &fleet.Fleet{
-		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()), Pin: s.authority.Pin(),
+		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()) + string(s.busCA), Pin: s.authority.Pin(),
 		BusURLs: s.bus.URLs(), Now: s.cfg.Now, Log: s.cfg.Log.With("part", "fleet"),
 	}
 	return nil
