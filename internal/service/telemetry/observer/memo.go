@@ -35,19 +35,20 @@ func (m *memory) cell(name string) *cell {
 	return c
 }
 
-// remember returns the value made for the same stamp, or makes it anew. The
-// value is shared: nobody may change it.
+// remember returns the value made for the same stamp, or makes it anew; a
+// failure is not remembered. The value is shared: nobody may change it.
 func remember[T any](p *probe, name, stamp string, make func() (T, error)) (T, error) {
 	c := p.memory.cell(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.made || c.stamp != stamp {
 		fillCell(c, p.now(), stamp, make)
+		c.made = c.err == nil
 	}
 	return cellValue[T](c)
 }
 
-// lately returns the value made less than age ago, or makes it anew.
+// lately returns the value or failure made less than age ago, or makes it anew.
 func lately[T any](p *probe, name string, age time.Duration, make func() (T, error)) (T, error) {
 	c := p.memory.cell(name)
 	c.mu.Lock()
