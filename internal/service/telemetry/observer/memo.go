@@ -2,6 +2,7 @@ package observer
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,12 +11,16 @@ import (
 type memory struct {
 	mu    sync.Mutex
 	cells map[string]*cell
+	// epoch is raised when somebody asks for fresh facts; what lately made
+	// before is then made anew.
+	epoch atomic.Int64
 }
 
 type cell struct {
 	mu    sync.Mutex
 	stamp string
 	at    time.Time
+	epoch int64
 	value any
 	err   error
 	made  bool
@@ -53,8 +58,10 @@ func lately[T any](p *probe, name string, age time.Duration, make func() (T, err
 	c := p.memory.cell(name)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if now := p.now(); !c.made || now.Sub(c.at) >= age || now.Before(c.at) {
+	epoch := p.memory.epoch.Load()
+	if now := p.now(); !c.made || c.epoch != epoch || now.Sub(c.at) >= age || now.Before(c.at) {
 		fillCell(c, now, "", make)
+		c.epoch = epoch
 	}
 	return cellValue[T](c)
 }
