@@ -14,9 +14,20 @@ import (
 	"github.com/demarc/demarc/internal/bus/bustest"
 )
 
+// natsDir is where the server program of this test run lies.
+var natsDir = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "nats-server-") })
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := natsDir(); err == nil {
+		os.RemoveAll(dir)
+	}
+	os.Exit(code)
+}
+
 // natsBinary builds nats-server once per test run, from the module in go.mod.
 var natsBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "nats-server-")
+	dir, err := natsDir()
 	if err != nil {
 		return "", err
 	}
@@ -26,15 +37,6 @@ var natsBinary = sync.OnceValues(func() (string, error) {
 	cmd.Stderr = os.Stderr
 	return out, cmd.Run()
 })
-
-// backend is a bus server that a test can kill and start again.
-type backend interface {
-	// config is for bus.Open.
-	config() bus.Config
-	// kill ends the server without notice, restart brings it back.
-	kill()
-	restart()
-}
 
 // external is a nats-server process that runs with ServerConfig's text.
 type external struct {
