@@ -40,6 +40,7 @@ type publisher struct {
 	send    request
 	log     *slog.Logger
 	changed func()
+	retry   chan struct{} // says that a new attempt may well succeed
 
 	mu    sync.Mutex // guards what follows
 	fault string     // why the last attempt failed
@@ -110,11 +111,31 @@ func (p *publisher) deliver(ctx context.Context, first uint64, records [][]byte)
 			return 0, ctx.Err()
 		}
 		p.note(err.Error())
-		if !sleep(ctx, jitter(pause)) {
+		if !p.pause(ctx, jitter(pause)) {
 			return 0, ctx.Err()
 		}
 		pause = min(2*pause, retryLongest)
 	}
+}
+
+// again ends the pause before the next attempt. It never blocks.
+func (p *publisher) again() {
+	select {
+	case p.retry <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, less if again is called, and reports whether ctx still lives.
+func (p *publisher) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.retry:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
 }
 
 func (p *publisher) attempt(ctx context.Context, message []byte) error {

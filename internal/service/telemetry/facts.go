@@ -358,7 +358,7 @@ type Firewall struct {
 	Active              bool            `json:"active" doc:"a base chain on the input hook has a rule or a dropping policy"`
 	Tables              []string        `json:"tables" doc:"family and name"`
 	Chains              []FirewallChain `json:"chains" doc:"base chains on the input, forward and output hooks"`
-	InputPolicy         string          `json:"input_policy" enum:"accept,drop,none" doc:"what happens to an IPv4 packet that no input rule decides"`
+	InputPolicy         string          `json:"input_policy" enum:"accept,drop,none" doc:"what happens to an IPv4 packet that no input rule decides; a last rule that drops or rejects everything counts as policy"`
 	InputPolicy6        string          `json:"input_policy6" enum:"accept,drop,none"`
 	OutputPolicy        string          `json:"output_policy" enum:"accept,drop,none"`
 	ForwardPolicy       string          `json:"forward_policy" enum:"accept,drop,none"`

@@ -214,6 +214,10 @@ func (p *probe) legacyTables() ([]int, error) {
 func (p *probe) nftables(ctx context.Context) (*ruleset, error) {
 	stamp := fmt.Sprint(p.now().UnixNano())
 	if p.live {
+		// To ask would make the kernel load the module, and the observer changes nothing.
+		if !p.moduleLoaded("nf_tables") {
+			return &ruleset{backend: "none"}, nil
+		}
 		generation, err := nftGeneration()
 		switch {
 		case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):

@@ -147,7 +147,7 @@ func (p *probe) socketOwners(ctx context.Context, sockets []socket) (map[uint64]
 		pids     map[uint64]int
 		complete bool
 	}
-	known, _ := lately(p, "socket owners", 1<<62, func() (*owners, error) { return &owners{pids: map[uint64]int{}}, nil })
+	known, _ := remember(p, "socket owners", "", func() (*owners, error) { return &owners{pids: map[uint64]int{}}, nil })
 	c := p.memory.cell("socket owners lock")
 	c.mu.Lock()
 	defer c.mu.Unlock()

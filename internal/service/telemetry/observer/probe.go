@@ -19,7 +19,7 @@ const (
 	// maxFile bounds what is read of one configuration file.
 	maxFile = 1 << 20
 	// maxEntries bounds how many names of one directory are looked at.
-	maxEntries = 5000
+	maxEntries = 20_000
 )
 
 // probe gives collectors the machine: its files below root, the output of a
@@ -186,7 +186,7 @@ func (p *probe) list(dir string) ([]string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, plain(dir, err)
 	}
-	if len(names) == maxEntries {
+	if len(names) == maxEntries && !strings.HasPrefix(dir, "/proc") {
 		p.gap("only %d entries of %s are looked at", maxEntries, dir)
 	}
 	slices.Sort(names)

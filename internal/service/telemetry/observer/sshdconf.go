@@ -53,11 +53,12 @@ func (o *sshdOptions) set(keyword, value string) {
 }
 
 // sshdSettings returns the effective configuration: from sshd -T where it can
-// run, else from the files over OpenSSH's defaults. It asks again only when a
-// file or the program changed.
+// run, else from the files over OpenSSH's defaults. It asks again when a file
+// or the program changed, or when sshd -T did not answer before.
 func (p *probe) sshdSettings() *sshdOptions {
 	watched := append([]string{sshdConfig, "/etc/ssh/sshd_config.d", "/usr/sbin/sshd"}, p.glob("/etc/ssh/sshd_config.d/*.conf")...)
 	o, _ := remember(p, "sshd", p.stamp(watched...), func() (*sshdOptions, error) {
+		var failed error
 		files := &sshdOptions{values: map[string][]string{}}
 		files.load(p, sshdConfig, false, 0)
 		if p.exists("/usr/sbin/sshd") {
@@ -69,16 +70,16 @@ func (p *probe) sshdSettings() *sshdOptions {
 				o.overrides = files.overrides
 				return o, nil
 			}
-			files.reason = err.Error()
+			files.reason, failed = err.Error(), err
 		}
 		for k, v := range sshdDefaults {
 			if len(files.values[k]) == 0 && v != "" {
 				files.values[k] = []string{v}
 			}
 		}
-		return files, nil
+		return files, failed
 	})
-	return o
+	return o // what the files say, if sshd -T failed
 }
 
 // parseSSHD parses the output of sshd -T: a keyword in lower case and its value.

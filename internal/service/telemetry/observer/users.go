@@ -27,6 +27,7 @@ func collectUsers(_ context.Context, p *probe) (any, error) {
 	if len(acc.users) == maxAccounts {
 		p.gap("only the first %d accounts are looked at", maxAccounts)
 	}
+	p.directoryGap()
 	keys := p.keyHolders()
 	admins := p.administrators(acc)
 	logins, loginsKnown := p.lastLogins(acc)
@@ -128,6 +129,7 @@ func collectGroups(_ context.Context, p *probe) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the groups cannot be read: %w", err)
 	}
+	p.directoryGap()
 	var f telemetry.Groups
 	gids := map[int]int{}
 	for _, g := range acc.groups {
