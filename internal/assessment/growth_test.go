@@ -55,3 +55,32 @@ func TestGrowthEstimated(t *testing.T) {
 		}
 	}
 }
+
+// FuzzCompile: whatever the text, compiling ends with a program or a placed
+// fault, and a program ends when it is evaluated.
+func FuzzCompile(f *testing.F) {
+	env := small(f)
+	v, err := env.Decode("lab.thing", []byte(`{"name":"x","mode":"on","parts":[{"id":1,"shiny":true},{"id":2}],"extra":{"a":"b"}}`))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(`lab.thing.name == "x" && lab.thing.parts.exists(p, p.id == 2)`)
+	f.Add(`cel.bind(a, lab.thing.parts.map(p, string(p.id)), reasons(["", listed(a)]) != "")`)
+	f.Add(`undeclared(["a:b"], ["a"]).size() == inNetworks(["::1"], ["::/0"]).size()`)
+	f.Add(`notEncrypted(["/a"], ["/"], []).size() > 0 ? true : "é".matches("(a*)*b")`)
+	f.Fuzz(func(t *testing.T, expr string) {
+		p, err := env.CompileBool(expr)
+		if err != nil {
+			e, ok := errors.AsType[*ExpressionError](err)
+			if !ok || e.Line < 1 || e.Column < 1 || e.Reason == "" {
+				t.Fatalf("%q: %T %v", expr, err, err)
+			}
+			return
+		}
+		facts := env.NewFacts()
+		facts.Set("lab.thing", v)
+		if _, err := p.Bool(facts); err != nil && !errors.Is(err, ErrEvaluation) {
+			t.Fatalf("%q: %v", expr, err)
+		}
+	})
+}
