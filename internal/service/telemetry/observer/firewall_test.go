@@ -117,6 +117,33 @@ var nftCases = []firewallCase{
 		open: []string{"tcp 8080 any ip nat PREROUTING rule 1"},
 	},
 	{
+		name: "zones, as firewalld writes them",
+		rules: `table inet firewalld {
+			chain raw_PREROUTING { type filter hook prerouting priority -290; policy accept;
+				icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+				meta nfproto ipv6 fib saddr . mark . iif oif missing drop
+			}
+			chain filter_INPUT { type filter hook input priority 10; policy accept;
+				ct state { established, related } accept
+				ct status dnat accept
+				iifname "lo" accept
+				ct state invalid drop
+				jump filter_INPUT_ZONES
+				reject with icmpx admin-prohibited
+			}
+			chain filter_INPUT_ZONES { ip saddr 192.0.2.0/24 goto trusted; iifname "eth0" goto public; goto public; }
+			chain trusted { accept; }
+			chain public { jump public_deny; jump public_allow; meta l4proto { icmp, ipv6-icmp } accept; reject with icmpx admin-prohibited; }
+			chain public_deny { ip saddr 203.0.113.0/24 drop; }
+			chain public_allow { tcp dport 22 accept; ip6 daddr fe80::/64 udp dport 546 accept; }
+		}`,
+		want: telemetry.Firewall{Active: true, InputPolicy: "drop", InputPolicy6: "drop", OpenToAny: []int{22}, AdminOpenToAny: []int{22}, LoopbackAccepted: true, EstablishedAccepted: true, Approximate: true, Rules: 19},
+		open: []string{
+			"tcp 0-21 192.0.2.0/24 inet firewalld trusted rule 1", "tcp 22 any inet firewalld public_allow rule 1", "tcp 23-65535 192.0.2.0/24 inet firewalld trusted rule 1",
+			"udp any 192.0.2.0/24 inet firewalld trusted rule 1", "udp 546 any inet firewalld public_allow rule 2",
+		},
+	},
+	{
 		name: "return and goto",
 		rules: `table inet f {
 			chain open { tcp dport 22 return; tcp dport 8080 accept; }

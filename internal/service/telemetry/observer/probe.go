@@ -92,10 +92,12 @@ func (p *probe) readUpTo(name string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
+	var buf bytes.Buffer
+	buf.Grow(int(min(info.Size(), limit)) + bytes.MinRead) // one allocation, save for /proc
+	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, plain(name, err)
 	}
+	b := buf.Bytes()
 	if int64(len(b)) > limit {
 		p.gap("only the first %d KiB of %s are read", limit>>10, name)
 		b = b[:limit]
