@@ -262,6 +262,13 @@ func TestHostileFiles(t *testing.T) {
 	if _, err := p.read("/etc/pipe"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("reading a pipe: %v", err)
 	}
+	// A user may link a device in the place of a file; to open it could make it act.
+	if err := os.Symlink("/dev/zero", filepath.Join(root, "etc/device")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.read("/etc/device"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("reading a link to a device: %v", err)
+	}
 	write(t, root, "/etc/sudoers", "@include /etc/sudoers\n")
 	if _, err := p.sudoers(); err == nil || !strings.Contains(err.Error(), "visudo -c") {
 		t.Errorf("sudoers that include themselves: %v", err)
