@@ -2,6 +2,7 @@ package observer
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -350,5 +351,31 @@ func TestIPTablesOverNftables(t *testing.T) {
 	got := assess(rules, sshAndDB, adminPorts)
 	if !strings.Contains(rules.unread, "install the package iptables") || !got.Approximate || !slices.Contains(got.OpenToAny, 5432) {
 		t.Errorf("without iptables-save: unread %q, approximate %v, open %v; want what cannot be read to count as open", rules.unread, got.Approximate, got.OpenToAny)
+	}
+}
+
+// TestManyRules bounds the time that a huge rule set takes. What cannot be
+// followed to its end counts as open.
+func TestManyRules(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("*filter\n:INPUT DROP [0:0]\n")
+	for i := range maxRules - 1 {
+		fmt.Fprintf(&b, "-A INPUT -s 10.%d.%d.0/24 -p tcp -m tcp --dport %d -j ACCEPT\n", i/256%256, i%256, 1+i%60000)
+	}
+	b.WriteString("COMMIT\n")
+	r := &ruleset{backend: "iptables-legacy"}
+	if err := r.addIPTables([]byte(b.String()), 4); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	got := assess(r, sshAndDB, adminPorts)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	if !got.Approximate || got.Rules != maxRules-1 || len(got.Open) > maxOpenings {
+		t.Errorf("approximate %v, %d rules, %d openings", got.Approximate, got.Rules, len(got.Open))
+	}
+	if err := (&ruleset{}).addIPTables([]byte("*filter\n:INPUT DROP [0:0]\n"+strings.Repeat("-A INPUT -j ACCEPT\n", maxRules+1)), 4); err == nil {
+		t.Error("more rules than the limit were taken in")
 	}
 }
