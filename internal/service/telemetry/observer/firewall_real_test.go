@@ -23,6 +23,7 @@ func TestFirewallAgainstTheKernel(t *testing.T) {
 	}
 	for _, c := range nftCases {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			var noCable error
 			inNamespace(t, func() {
 				pid, end, err := cable()

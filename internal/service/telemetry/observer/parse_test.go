@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,8 +184,8 @@ func write(t testing.TB, root, name, text string) string {
 
 func TestFiles(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nme:x:"+itoa(os.Getuid())+":"+itoa(os.Getgid())+"::/home/me:/bin/sh\n")
-	write(t, root, "/etc/group", "root:x:0:\nmine:x:"+itoa(os.Getgid())+":\n")
+	write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nme:x:"+strconv.Itoa(os.Getuid())+":"+strconv.Itoa(os.Getgid())+"::/home/me:/bin/sh\n")
+	write(t, root, "/etc/group", "root:x:0:\nmine:x:"+strconv.Itoa(os.Getgid())+":\n")
 	write(t, root, "/proc/1/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n")
 	write(t, root, "/var/lib/dpkg/status", "Package: a\nStatus: install ok installed\nVersion: 1\n")
 	write(t, root, "/var/lib/dpkg/info/a.list", "/bin/su\n")
