@@ -8,15 +8,15 @@ import (
 	"github.com/demarc/demarc/api"
 )
 
-// place names what a duty or a statement is about.
+// place names what something is about; with neither it is the tenant.
 type place struct {
-	Tenant string `help:"The tenant; needed only if the name of the VM or VDC is not unique." placeholder:"NAME"`
-	VM     string `name:"vm" xor:"place" help:"The VM, for a duty of scope vm." placeholder:"NAME"`
-	VDC    string `name:"vdc" xor:"place" help:"The VDC, for a duty of scope vdc." placeholder:"NAME"`
+	VM  string `name:"vm" xor:"place" help:"The VM that it is about." placeholder:"NAME"`
+	VDC string `name:"vdc" xor:"place" help:"The VDC that it is about." placeholder:"NAME"`
 }
 
 type explainCmd struct {
-	Duty string `arg:"" help:"Id of the duty, such as CLD.9.5.2/C-4.1b."`
+	Duty   string `arg:"" help:"Id of the duty, such as CLD.9.5.2/C-4.1b."`
+	Tenant string `help:"The tenant; can be left out if the name of the VM or VDC is unique." placeholder:"NAME"`
 	place
 }
 

@@ -15,13 +15,13 @@ type exportCmd struct {
 }
 
 type exportOSCALCmd struct {
-	What string `enum:"component,ssp,results" default:"component" help:"component, ssp or results." placeholder:"DOCUMENT"`
+	What string `enum:"component,ssp,results" default:"component" help:"component, ssp or results; component if left out." placeholder:"DOCUMENT"`
 	Out  string `help:"Write to a file; standard output if left out." placeholder:"FILE"`
 	ofTenant
 }
 
 type exportCRMCmd struct {
-	Format string `enum:"xlsx,csv" default:"xlsx" help:"xlsx or csv." placeholder:"FORMAT"`
+	Format string `enum:"xlsx,csv" default:"xlsx" help:"xlsx or csv; xlsx if left out." placeholder:"FORMAT"`
 	Out    string `help:"Write to a file; standard output if left out." placeholder:"FILE"`
 	ofTenant
 }

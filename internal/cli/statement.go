@@ -16,6 +16,7 @@ import (
 
 type attestCmd struct {
 	Duty string `arg:"" help:"Id of the duty."`
+	ofTenant
 	place
 	Text      string   `required:"" help:"What you state." placeholder:"TEXT"`
 	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile"`
@@ -31,6 +32,7 @@ func (attestCmd) Help() string {
 
 type waiveCmd struct {
 	Duty string `arg:"" help:"Id of the duty, or SERVICE/RULE for a rule of a service."`
+	ofTenant
 	place
 	Reason    string `required:"" help:"Why the risk is accepted." placeholder:"TEXT"`
 	Effective moment `help:"From when on; now if left out." placeholder:"TIME"`
@@ -44,8 +46,8 @@ func (waiveCmd) Help() string {
 }
 
 type statementsCmd struct {
-	List     statementListCmd     `cmd:"" help:"List those of a tenant, past ones too."`
-	Withdraw statementWithdrawCmd `cmd:"" help:"End one now; it stays in the history."`
+	List     statementListCmd     `cmd:"" help:"List what a tenant has of them, past ones too."`
+	Withdraw statementWithdrawCmd `cmd:"" help:"Withdraw one now; it stays in the history."`
 }
 
 type statementListCmd struct{ ofTenant }
