@@ -43,6 +43,7 @@ type commands struct {
 
 	ServerProgram serverCmd  `cmd:"" name:"server" group:"programs" passthrough:"" help:"Run the server."`
 	Up            upCmd      `cmd:"" group:"programs" passthrough:"" help:"Run everything on this machine."`
+	Down          downCmd    `cmd:"" group:"programs" passthrough:"" help:"End what up started in the background."`
 	Witness       witnessCmd `cmd:"" group:"programs" passthrough:"" help:"Run a witness of ledgers."`
 
 	Status  statusCmd  `cmd:"" group:"client" help:"Server, duties, ledger and agents at a glance."`

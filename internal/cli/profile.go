@@ -120,16 +120,25 @@ func (s *session) profilePath() (path string, named bool, err error) {
 	if path = s.env("DEMARC_PROFILE"); path != "" {
 		return path, true, nil
 	}
-	base := s.env("XDG_CONFIG_HOME")
+	if path = DefaultProfile(s.env); path == "" {
+		return "", false, usage("name a profile with --profile or DEMARC_PROFILE",
+			"neither XDG_CONFIG_HOME nor HOME is set, so there is no place for a profile")
+	}
+	return path, false, nil
+}
+
+// DefaultProfile is where the profile of the user is kept; empty if the
+// environment names no place for it.
+func DefaultProfile(env func(string) string) string {
+	base := env("XDG_CONFIG_HOME")
 	if base == "" {
-		home := s.env("HOME")
+		home := env("HOME")
 		if home == "" {
-			return "", false, usage("name a profile with --profile or DEMARC_PROFILE",
-				"neither XDG_CONFIG_HOME nor HOME is set, so there is no place for a profile")
+			return ""
 		}
 		base = filepath.Join(home, ".config")
 	}
-	return filepath.Join(base, "demarc", "client.json"), false, nil
+	return filepath.Join(base, "demarc", "client.json")
 }
 
 // profile reads the profile; a missing one is empty unless it was named.

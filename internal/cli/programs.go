@@ -14,6 +14,10 @@ type upCmd struct {
 	Args []string `arg:"" optional:"" help:"See demarc up --help."`
 }
 
+type downCmd struct {
+	Args []string `arg:"" optional:"" help:"See demarc down --help."`
+}
+
 type witnessCmd struct {
 	Args []string `arg:"" optional:"" help:"See demarc witness --help."`
 }
@@ -26,6 +30,11 @@ func (c *serverCmd) Run(ctx context.Context, s *session) error {
 // Run runs everything on this machine.
 func (c *upCmd) Run(ctx context.Context, s *session) error {
 	return s.program(ctx, "up", s.programs.Up, c.Args)
+}
+
+// Run ends what up started.
+func (c *downCmd) Run(ctx context.Context, s *session) error {
+	return s.program(ctx, "down", s.programs.Down, c.Args)
 }
 
 // Run runs a witness.

@@ -58,14 +58,17 @@ type Verification struct {
 	Witnesses []string  `json:"witnesses"`
 	// Trusted says whether the caller's keys were used, and not the bundle's.
 	Trusted bool `json:"trusted"`
+	// Proven and NotProven are sentences that say what the bundle shows and what not.
+	Proven    []string `json:"proven"`
+	NotProven []string `json:"not_proven"`
 }
 
 // Programs are the parts that main gives in. A missing one makes its verb say
 // that this build does not have it.
 type Programs struct {
 	// Version of the build, for `demarc version` and the User-Agent.
-	Version             string
-	Server, Up, Witness Program
+	Version                   string
+	Server, Up, Down, Witness Program
 	// Verify reads a whole bundle; any error means that it does not verify.
 	Verify func(ctx context.Context, bundle io.Reader, trust Trust) (Verification, error)
 	// Validate compiles a catalogue; a bad one gives an *api.Problem whose
