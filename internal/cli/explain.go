@@ -16,7 +16,7 @@ type place struct {
 
 type explainCmd struct {
 	Duty   string `arg:"" help:"Id of the duty, such as CLD.9.5.2/C-4.1b."`
-	Tenant string `help:"The tenant; can be left out if the name of the VM or VDC is unique." placeholder:"NAME"`
+	Tenant string `help:"The tenant; can be left out if the name of the VM is unique." placeholder:"NAME"`
 	place
 }
 
@@ -33,7 +33,17 @@ func (c *explainCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	e, err := client.Explain(ctx, c.Duty, c.Tenant, c.VDC, c.VM)
+	tenant := c.Tenant
+	switch {
+	case c.VDC != "":
+		tenant, err = s.tenantOr(ctx, client, tenant)
+	case c.VM == "" && tenant == "":
+		tenant, err = s.usualTenant(client)
+	}
+	if err != nil {
+		return err
+	}
+	e, err := client.Explain(ctx, c.Duty, tenant, c.VDC, c.VM)
 	if err != nil {
 		return fmt.Errorf("explaining %s: %w", c.Duty, err)
 	}

@@ -149,7 +149,8 @@ func (f *fake) matrix(w http.ResponseWriter, r *http.Request) {
 	since := ago(20 * 24 * time.Hour)
 	at := instant
 	if text := r.URL.Query().Get("at"); text != "" {
-		t, err := time.Parse(time.RFC3339, text)
+		t, err := time.Parse(time.DateOnly, text) // the end of that day
+		t = t.Add(24*time.Hour - time.Second)
 		if err != nil {
 			refuse(w, 422, "at is not a time")
 			return
