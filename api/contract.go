@@ -124,8 +124,8 @@ func (c *Client) CreateStatement(ctx context.Context, tenant, of string, in NewS
 }
 
 // WithdrawStatement ends a statement now; it stays in the history.
-func (c *Client) WithdrawStatement(ctx context.Context, tenant, of, id string) (Statement, error) {
-	return post[Statement](ctx, c, nil, "v1", "tenants", tenant, of, id, "withdraw")
+func (c *Client) WithdrawStatement(ctx context.Context, tenant, of, id string) error {
+	return c.do(ctx, call{method: http.MethodPost, segments: []string{"v1", "tenants", tenant, of, id, "withdraw"}}, nil)
 }
 
 // ExportComponent writes the OSCAL component definition of the provider.

@@ -108,9 +108,13 @@ func (s *session) state(ctx context.Context, named, of string, in api.NewStateme
 	if err != nil {
 		return err
 	}
+	act := "attesting"
+	if of == api.Waivers {
+		act = "waiving"
+	}
 	v, err := client.CreateStatement(ctx, tenant, of, in)
 	if err != nil {
-		return fmt.Errorf("making one of the %s of tenant %s for %s: %w", of, tenant, in.Duty, err)
+		return fmt.Errorf("%s %s for tenant %s: %w", act, in.Duty, tenant, err)
 	}
 	return printOne(s, v, statementColumns)
 }
@@ -166,9 +170,9 @@ func (c *statementWithdrawCmd) Run(ctx context.Context, s *session, line *kong.C
 	if err != nil {
 		return err
 	}
-	v, err := client.WithdrawStatement(ctx, tenant, of, c.ID)
-	if err != nil {
+	if err := client.WithdrawStatement(ctx, tenant, of, c.ID); err != nil {
 		return fmt.Errorf("withdrawing %s of tenant %s: %w", c.ID, tenant, err)
 	}
-	return printOne(s, v, statementColumns)
+	s.note("%s is withdrawn", c.ID)
+	return nil
 }

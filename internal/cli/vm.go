@@ -167,5 +167,9 @@ func (c *vmDeclareCmd) Run(ctx context.Context, s *session) error {
 	if v, err = client.ChangeVM(ctx, tenant, v.ID, v.Version, api.ChangeVM{Declared: c.over(old)}); err != nil {
 		return fmt.Errorf("declaring VM %s of tenant %s: %w", c.Name, tenant, err)
 	}
+	// The answer to a change has neither agents nor verdicts.
+	if v, err = client.VM(ctx, tenant, v.ID); err != nil {
+		return fmt.Errorf("VM %s of tenant %s is declared; reading it again: %w", c.Name, tenant, err)
+	}
 	return printOne(s, v, vmDetails)
 }
