@@ -22,7 +22,7 @@ func (s *session) connect() (*api.Client, error) {
 	if server == "" {
 		return nil, usage("start one with `make up`, or name one with --server or `demarc login`", "no server is named")
 	}
-	token, ca := s.env("DEMARC_TOKEN"), ""
+	token, ca := strings.TrimSpace(s.env("DEMARC_TOKEN")), ""
 	if sameServer(server, p.Server) {
 		ca = p.CA
 		if token == "" {

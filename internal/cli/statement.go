@@ -19,7 +19,7 @@ type attestCmd struct {
 	ofTenant
 	place
 	Text      string   `required:"" help:"What you state." placeholder:"TEXT"`
-	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile"`
+	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile" sep:"none"`
 	Effective moment   `help:"From when on; now if left out." placeholder:"TIME"`
 	Expires   moment   `required:"" help:"Until when it holds: a date, or 365d." placeholder:"TIME"`
 }

@@ -22,7 +22,7 @@ type declaration struct {
 	Accountable    string   `help:"Id of the contact who answers for it." placeholder:"ID"`
 	Listeners      []string `name:"listener" help:"A socket that it is meant to offer, as tcp/443; repeatable." placeholder:"PROTOCOL/PORT"`
 	Services       []string `name:"unit" help:"A systemd unit that it is meant to run; repeatable." placeholder:"UNIT"`
-	SensitivePaths []string `name:"sensitive-path" help:"A directory whose data must be encrypted; repeatable." placeholder:"PATH"`
+	SensitivePaths []string `name:"sensitive-path" help:"A directory whose data must be encrypted; repeatable." placeholder:"PATH" sep:"none"`
 	AdminSources   []string `name:"admin-source" help:"A CIDR prefix that administrators come from; repeatable." placeholder:"CIDR"`
 	Administrators []string `name:"administrator" help:"The account of a registered administrator; repeatable." placeholder:"ACCOUNT"`
 	Unmanaged      string   `help:"The accepted reason why no agent runs on it." placeholder:"REASON"`
