@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -32,21 +33,62 @@ type LedgerHead struct {
 	Frontier []byte // roots of the complete subtrees, largest first, 32 bytes each
 }
 
+// The statements of an act with one entry.
+const (
+	selectLedgerHead     = "SELECT size, frontier FROM ledger_head WHERE id = 1"
+	updateLedgerHead     = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"
+	selectLedgerSequence = "SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"
+	insertLedgerEntry    = "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+
+// prepareLedger compiles them once. SQLite would otherwise spend as much on that
+// as on the rest of a small transaction; for PostgreSQL, pgx keeps them compiled.
+func (s *Store) prepareLedger(ctx context.Context) error {
+	if s.dialect == "postgres" {
+		return nil
+	}
+	s.prepared = map[string]*sql.Stmt{}
+	for _, query := range []string{selectLedgerHead, updateLedgerHead, selectLedgerSequence, insertLedgerEntry} {
+		stmt, err := s.writer.DB.PrepareContext(ctx, query) // closed with the database
+		if err != nil {
+			return fmt.Errorf("compile %q: %w", query, err)
+		}
+		s.prepared[query] = stmt
+	}
+	return nil
+}
+
+func (tx *Tx) ledgerRow(query string, args ...any) *sql.Row {
+	if stmt, ok := tx.prepared[query]; ok {
+		return tx.db.Tx.StmtContext(tx.ctx, stmt).QueryRowContext(tx.ctx, args...)
+	}
+	return tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered(query), args...)
+}
+
+func (tx *Tx) ledgerExec(query string, args ...any) error {
+	if stmt, ok := tx.prepared[query]; ok {
+		_, err := tx.db.Tx.StmtContext(tx.ctx, stmt).ExecContext(tx.ctx, args...)
+		return err
+	}
+	_, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
+	return err
+}
+
 // LockLedger returns the head and holds it until the transaction ends: others
 // that append wait. Take it as late as possible.
 func (tx *Tx) LockLedger() (LedgerHead, error) {
 	if tx.postgres {
-		return tx.ledgerHead(" FOR UPDATE")
+		return tx.ledgerHead(selectLedgerHead + " FOR UPDATE")
 	}
-	return tx.ledgerHead("") // SQLite's writer is alone
+	return tx.ledgerHead(selectLedgerHead) // SQLite's writer is alone
 }
 
 // LedgerHead returns the head as the transaction sees it.
-func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead("") }
+func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead(selectLedgerHead) }
 
-func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
+func (tx *Tx) ledgerHead(query string) (LedgerHead, error) {
 	var h LedgerHead
-	err := tx.db.Tx.QueryRowContext(tx.ctx, "SELECT size, frontier FROM ledger_head WHERE id = 1"+lock).Scan(&h.Size, &h.Frontier)
+	err := tx.ledgerRow(query).Scan(&h.Size, &h.Frontier)
 	if errors.Is(err, sql.ErrNoRows) {
 		return LedgerHead{}, fmt.Errorf("head of the ledger: %w", ErrNotFound)
 	}
@@ -58,8 +100,7 @@ func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
 
 // SetLedgerHead replaces the head, which must have grown.
 func (tx *Tx) SetLedgerHead(h LedgerHead) error {
-	_, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered("UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"), h.Size, h.Frontier)
-	if err != nil {
+	if err := tx.ledgerExec(updateLedgerHead, h.Size, h.Frontier); err != nil {
 		return fmt.Errorf("write the head of the ledger: %w", err)
 	}
 	return nil
@@ -78,9 +119,8 @@ func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
 			r := &rows[i]
 			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
 		}
-		query := "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)" +
-			strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
-		if _, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...); err != nil {
+		query := insertLedgerEntry + strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
+		if err := tx.ledgerExec(query, args...); err != nil {
 			return fmt.Errorf("write ledger entries from %d: %w", rows[0].Index, err)
 		}
 		rows = rows[n:]
@@ -91,7 +131,7 @@ func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
 // LastLedgerSequence returns the greatest sequence of the tenant's entries, 0 if
 // it has none.
 func (tx *Tx) LastLedgerSequence(tenant string) (sequence int64, err error) {
-	err = tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered("SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"), tenant).Scan(&sequence)
+	err = tx.ledgerRow(selectLedgerSequence, tenant).Scan(&sequence)
 	if err != nil {
 		return 0, fmt.Errorf("read the last ledger sequence of tenant %q: %w", tenant, err)
 	}
