@@ -52,7 +52,8 @@ func BenchmarkAppendBatch(b *testing.B) {
 }
 
 // BenchmarkActWithEntry compares a durable act that has an entry with the same act
-// without one, by turns in one run. The ratio is of the medians.
+// without one, by turns in one run. The ratio is of the means, as throughput has
+// it; that of the medians is of the moments when the disk has nothing else to do.
 func BenchmarkActWithEntry(b *testing.B) {
 	for _, db := range databases {
 		b.Run(db.name, func(b *testing.B) {
@@ -81,13 +82,21 @@ func BenchmarkActWithEntry(b *testing.B) {
 				bare = append(bare, timed(false))
 				with = append(with, timed(true))
 			}
+			mean := func(d []time.Duration) float64 {
+				var sum time.Duration
+				for _, x := range d {
+					sum += x
+				}
+				return float64(sum.Microseconds()) / float64(len(d))
+			}
 			median := func(d []time.Duration) float64 {
 				slices.Sort(d)
-				return float64(d[len(d)/2].Microseconds())
+				return float64(d[len(d)/2].Nanoseconds()) / 1000
 			}
-			b.ReportMetric(median(bare), "µs/bare")
-			b.ReportMetric(median(with), "µs/with-entry")
-			b.ReportMetric(median(with)/median(bare), "ratio")
+			b.ReportMetric(mean(bare), "µs/bare")
+			b.ReportMetric(mean(with), "µs/with-entry")
+			b.ReportMetric(mean(with)/mean(bare), "ratio")
+			b.ReportMetric(median(with)/median(bare), "ratio-of-medians")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

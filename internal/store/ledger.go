@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -139,21 +140,19 @@ func (tx *Tx) LastLedgerSequence(tenant string) (sequence int64, err error) {
 }
 
 // LedgerLeaves returns the leaf hashes of the entries from ≤ index < to, joined.
+// The database joins them: fetching rows one by one would take longer than all
+// the rest of a proof.
 func (tx *Tx) LedgerLeaves(from, to int64) ([]byte, error) {
-	rows, err := tx.db.Tx.QueryContext(tx.ctx, tx.numbered("SELECT leaf FROM ledger_entry WHERE idx >= ? AND idx < ? ORDER BY idx"), from, to)
-	if err != nil {
+	query := "SELECT coalesce(group_concat(hex(leaf), ''), '') FROM (SELECT leaf FROM ledger_entry WHERE idx >= ? AND idx < ? ORDER BY idx)"
+	if tx.postgres {
+		query = "SELECT coalesce(string_agg(encode(leaf, 'hex'), '' ORDER BY idx), '') FROM ledger_entry WHERE idx >= ? AND idx < ?"
+	}
+	var joined []byte
+	if err := tx.ledgerRow(query, from, to).Scan(&joined); err != nil {
 		return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
 	}
-	defer rows.Close()
-	var leaves []byte
-	var leaf sql.RawBytes
-	for rows.Next() {
-		if err := rows.Scan(&leaf); err != nil {
-			return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
-		}
-		leaves = append(leaves, leaf...)
-	}
-	if err := rows.Err(); err != nil {
+	leaves, err := hex.AppendDecode(nil, joined)
+	if err != nil {
 		return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
 	}
 	return leaves, nil
