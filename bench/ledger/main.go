@@ -120,7 +120,6 @@ func openOurs(ctx context.Context, path string) (add func(ctx context.Context, n
 // openTheirs returns what adds n entries, of which as many as make two batches
 // are under way at a time, and waits until all are integrated on disk.
 func openTheirs(ctx context.Context, path string, batch int) (add func(ctx context.Context, n int) error, end func(context.Context) error, err error) {
-	ctx, cancel := context.WithCancel(ctx) // shutting down leaves its own tasks running
 	skey, _, err := note.GenerateKey(rand.Reader, "bench.test/log")
 	if err != nil {
 		return nil, nil, err
@@ -133,12 +132,14 @@ func openTheirs(ctx context.Context, path string, batch int) (add func(ctx conte
 	if err != nil {
 		return nil, nil, err
 	}
+	ctx, cancel := context.WithCancel(ctx) // shutting down leaves its own tasks running
 	a, shutdown, _, err := tessera.NewAppender(ctx, driver, tessera.NewAppendOptions().
 		WithCheckpointSigner(signer).
 		WithCheckpointInterval(time.Second).
 		WithBatching(uint(batch), 10*time.Millisecond).
 		WithPushback(uint(4*batch)))
 	if err != nil {
+		cancel()
 		return nil, nil, err
 	}
 	add = func(ctx context.Context, n int) error {
