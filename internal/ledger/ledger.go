@@ -57,6 +57,7 @@ type Log struct {
 	keyring Keyring
 	logger  *slog.Logger
 	now     func() time.Time
+	tip     tip
 
 	mu      sync.Mutex
 	signers map[string]note.Signer // guarded by mu; by verifier key

@@ -37,6 +37,7 @@ type LedgerHead struct {
 // The statements of an act with one entry.
 const (
 	selectLedgerHead     = "SELECT size, frontier FROM ledger_head WHERE id = 1"
+	advanceLedgerHead    = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1 AND size = ? AND frontier = ?"
 	updateLedgerHead     = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"
 	selectLedgerSequence = "SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"
 	insertLedgerEntry    = "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)"
@@ -49,7 +50,7 @@ func (s *Store) prepareLedger(ctx context.Context) error {
 		return nil
 	}
 	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{selectLedgerHead, updateLedgerHead, selectLedgerSequence, insertLedgerEntry} {
+	for _, query := range []string{selectLedgerHead, advanceLedgerHead, updateLedgerHead, selectLedgerSequence, insertLedgerEntry} {
 		stmt, err := s.writer.DB.PrepareContext(ctx, query) // closed with the database
 		if err != nil {
 			return fmt.Errorf("compile %q: %w", query, err)
@@ -67,12 +68,21 @@ func (tx *Tx) ledgerRow(query string, args ...any) *sql.Row {
 }
 
 func (tx *Tx) ledgerExec(query string, args ...any) error {
-	if stmt, ok := tx.prepared[query]; ok {
-		_, err := tx.db.Tx.StmtContext(tx.ctx, stmt).ExecContext(tx.ctx, args...)
-		return err
-	}
-	_, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
+	_, err := tx.ledgerExecCount(query, args...)
 	return err
+}
+
+func (tx *Tx) ledgerExecCount(query string, args ...any) (changed int64, err error) {
+	var result sql.Result
+	if stmt, ok := tx.prepared[query]; ok {
+		result, err = tx.db.Tx.StmtContext(tx.ctx, stmt).ExecContext(tx.ctx, args...)
+	} else {
+		result, err = tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // LockLedger returns the head and holds it until the transaction ends: others
@@ -105,6 +115,16 @@ func (tx *Tx) SetLedgerHead(h LedgerHead) error {
 		return fmt.Errorf("write the head of the ledger: %w", err)
 	}
 	return nil
+}
+
+// AdvanceLedgerHead replaces the head if it is still old, and then holds it until
+// the transaction ends as LockLedger does. It reports whether it was.
+func (tx *Tx) AdvanceLedgerHead(old, next LedgerHead) (ok bool, err error) {
+	n, err := tx.ledgerExecCount(advanceLedgerHead, next.Size, next.Frontier, old.Size, old.Frontier)
+	if err != nil {
+		return false, fmt.Errorf("advance the head of the ledger: %w", err)
+	}
+	return n == 1, nil
 }
 
 // insertRows bounds a statement: SQLite takes 32,766 values in one.
