@@ -1,0 +1,150 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/demarc/demarc/internal/access"
+)
+
+// Credential is a principal with what is needed to check its secret.
+type Credential struct {
+	access.Principal
+	SecretHash string
+	CreatedAt  time.Time
+	Expires    *time.Time
+	Revoked    *time.Time
+}
+
+type principalRow struct {
+	bun.BaseModel `bun:"table:principal"`
+	ID            string `bun:",pk"`
+	Name          string
+	Role          string
+	TenantID      string
+	SecretHash    string
+	CreatedAt     int64
+	ExpiresAt     *int64
+	RevokedAt     *int64
+}
+
+func (r principalRow) credential() (Credential, error) {
+	return Credential{
+		Principal:  access.Principal{ID: r.ID, Name: r.Name, Role: access.Role(r.Role), Tenant: r.TenantID},
+		SecretHash: r.SecretHash, CreatedAt: fromMicros(r.CreatedAt), Expires: fromMicrosPtr(r.ExpiresAt), Revoked: fromMicrosPtr(r.RevokedAt),
+	}, nil
+}
+
+// InsertPrincipal adds a principal.
+func (tx *Tx) InsertPrincipal(c Credential) error {
+	return insert(tx, &principalRow{
+		ID: c.ID, Name: c.Name, Role: string(c.Role), TenantID: c.Tenant, SecretHash: c.SecretHash,
+		CreatedAt: micros(c.CreatedAt), ExpiresAt: microsPtr(c.Expires),
+	}, "principal")
+}
+
+// Principal returns the principal of that id, revoked ones too.
+func (tx *Tx) Principal(id string) (Credential, error) {
+	var row principalRow
+	return one(tx, tx.db.NewSelect().Where("id = ?", id), &row, "principal", id, principalRow.credential)
+}
+
+// Principals lists the principals of a tenant; the provider's if tenant is empty.
+func (tx *Tx) Principals(tenant string, p Page) ([]Credential, error) {
+	return many(tx, p.apply(tx.db.NewSelect(), "id").Where("tenant_id = ?", tenant), "principals", principalRow.credential)
+}
+
+// CountPrincipals returns how many principals there are.
+func (tx *Tx) CountPrincipals() (int, error) {
+	n, err := tx.db.NewSelect().Table("principal").Count(tx.ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count principals: %w", err)
+	}
+	return int(n), nil
+}
+
+// RevokePrincipal ends a principal and its sessions.
+func (tx *Tx) RevokePrincipal(id string, now time.Time) error {
+	res, err := tx.db.NewUpdate().Table("principal").Set("revoked_at = ?", micros(now)).
+		Where("id = ? AND revoked_at IS NULL", id).Exec(tx.ctx)
+	if err := changed(res, err, "principal", id); err != nil {
+		return err
+	}
+	if _, err := tx.db.NewDelete().Table("session").Where("principal_id = ?", id).Exec(tx.ctx); err != nil {
+		return fmt.Errorf("end sessions: %w", err)
+	}
+	return nil
+}
+
+type sessionRow struct {
+	bun.BaseModel `bun:"table:session"`
+	IDHash        string `bun:",pk"`
+	PrincipalID   string
+	CreatedAt     int64
+	ExpiresAt     int64
+}
+
+// InsertSession opens a console session; only the digest of its id is kept.
+func (tx *Tx) InsertSession(idHash, principal string, now, expires time.Time) error {
+	return insert(tx, &sessionRow{IDHash: idHash, PrincipalID: principal, CreatedAt: micros(now), ExpiresAt: micros(expires)}, "session")
+}
+
+// SessionPrincipal returns who holds the session, if it has not ended at now.
+func (tx *Tx) SessionPrincipal(idHash string, now time.Time) (Credential, error) {
+	var row principalRow
+	q := tx.db.NewSelect().Join("JOIN session AS s ON s.principal_id = principal_row.id").
+		Where("s.id_hash = ? AND s.expires_at > ? AND principal_row.revoked_at IS NULL", idHash, micros(now))
+	return one(tx, q, &row, "session", "", principalRow.credential)
+}
+
+// EndSession closes a session, and forgets those that ended before now.
+func (tx *Tx) EndSession(idHash string, now time.Time) error {
+	_, err := tx.db.NewDelete().Table("session").Where("id_hash = ? OR expires_at <= ?", idHash, micros(now)).Exec(tx.ctx)
+	if err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	return nil
+}
+
+// Answer is the response to a request that carried an idempotency key.
+type Answer struct {
+	Request  string // digest of method, path and body
+	Status   int
+	Response []byte
+}
+
+type idempotencyRow struct {
+	bun.BaseModel `bun:"table:idempotency"`
+	PrincipalID   string `bun:",pk"`
+	Key           string `bun:",pk"`
+	Request       string
+	Status        int64
+	Response      []byte
+	CreatedAt     int64
+}
+
+// Answered returns the answer already given to the principal's key.
+func (tx *Tx) Answered(principal, key string) (Answer, error) {
+	var row idempotencyRow
+	q := tx.db.NewSelect().Where("principal_id = ? AND key = ?", principal, key)
+	return one(tx, q, &row, "idempotency key", key, func(r idempotencyRow) (Answer, error) {
+		return Answer{Request: r.Request, Status: int(r.Status), Response: r.Response}, nil
+	})
+}
+
+// KeepAnswer stores the answer to a key; ErrConflict if there is one already.
+func (tx *Tx) KeepAnswer(principal, key string, a Answer, now time.Time) error {
+	return insert(tx, &idempotencyRow{
+		PrincipalID: principal, Key: key, Request: a.Request, Status: int64(a.Status), Response: a.Response, CreatedAt: micros(now),
+	}, "answer")
+}
+
+// ForgetAnswers removes answers given before t.
+func (tx *Tx) ForgetAnswers(t time.Time) error {
+	if _, err := tx.db.NewDelete().Table("idempotency").Where("created_at < ?", micros(t)).Exec(tx.ctx); err != nil {
+		return fmt.Errorf("forget answers: %w", err)
+	}
+	return nil
+}

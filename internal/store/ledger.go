@@ -1,0 +1,162 @@
+package store
+
+import (
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The ledger's rows. What they mean, and whether they are right, is for package
+// ledger to say; here they are kept.
+
+// LedgerEntry is one row of the ledger.
+type LedgerEntry struct {
+	Index    int64     // position in the tree, from 0
+	Time     time.Time // to the microsecond
+	Tenant   string    // empty for the provider
+	Sequence int64     // counts the tenant's entries from 1
+	Actor    string
+	Action   string
+	Subject  string
+	Digests  string // canonical JSON object
+	Salt     []byte
+	Leaf     []byte
+}
+
+// LedgerHead is where the next entry goes.
+type LedgerHead struct {
+	Size     int64
+	Frontier []byte // roots of the complete subtrees, largest first, 32 bytes each
+}
+
+// LockLedger returns the head and holds it until the transaction ends: others
+// that append wait. Take it as late as possible.
+func (tx *Tx) LockLedger() (LedgerHead, error) {
+	if tx.postgres {
+		return tx.ledgerHead(" FOR UPDATE")
+	}
+	return tx.ledgerHead("") // SQLite's writer is alone
+}
+
+// LedgerHead returns the head as the transaction sees it.
+func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead("") }
+
+func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
+	var h LedgerHead
+	err := tx.db.Tx.QueryRowContext(tx.ctx, "SELECT size, frontier FROM ledger_head WHERE id = 1"+lock).Scan(&h.Size, &h.Frontier)
+	if errors.Is(err, sql.ErrNoRows) {
+		return LedgerHead{}, fmt.Errorf("head of the ledger: %w", ErrNotFound)
+	}
+	if err != nil {
+		return LedgerHead{}, fmt.Errorf("read the head of the ledger: %w", err)
+	}
+	return h, nil
+}
+
+// SetLedgerHead replaces the head, which must have grown.
+func (tx *Tx) SetLedgerHead(h LedgerHead) error {
+	_, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered("UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"), h.Size, h.Frontier)
+	if err != nil {
+		return fmt.Errorf("write the head of the ledger: %w", err)
+	}
+	return nil
+}
+
+// insertRows bounds a statement: SQLite takes 32,766 values in one.
+const insertRows = 250
+
+// InsertLedgerEntries adds rows, in as few statements as the databases allow.
+func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
+	const columns = 10
+	for len(rows) > 0 {
+		n := min(len(rows), insertRows)
+		args := make([]any, 0, n*columns)
+		for i := range rows[:n] {
+			r := &rows[i]
+			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
+		}
+		query := "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)" +
+			strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
+		if _, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...); err != nil {
+			return fmt.Errorf("write ledger entries from %d: %w", rows[0].Index, err)
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+// LastLedgerSequence returns the greatest sequence of the tenant's entries, 0 if
+// it has none.
+func (tx *Tx) LastLedgerSequence(tenant string) (sequence int64, err error) {
+	err = tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered("SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"), tenant).Scan(&sequence)
+	if err != nil {
+		return 0, fmt.Errorf("read the last ledger sequence of tenant %q: %w", tenant, err)
+	}
+	return sequence, nil
+}
+
+// LedgerLeaves returns the leaf hashes of the entries from ≤ index < to, joined.
+func (tx *Tx) LedgerLeaves(from, to int64) ([]byte, error) {
+	rows, err := tx.db.Tx.QueryContext(tx.ctx, tx.numbered("SELECT leaf FROM ledger_entry WHERE idx >= ? AND idx < ? ORDER BY idx"), from, to)
+	if err != nil {
+		return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
+	}
+	defer rows.Close()
+	var leaves []byte
+	var leaf sql.RawBytes
+	for rows.Next() {
+		if err := rows.Scan(&leaf); err != nil {
+			return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
+		}
+		leaves = append(leaves, leaf...)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
+	}
+	return leaves, nil
+}
+
+// LedgerTile returns the hashes of a tile, or ErrNotFound.
+func (tx *Tx) LedgerTile(level int, index int64) ([]byte, error) {
+	var hashes []byte
+	err := tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered("SELECT hashes FROM ledger_tile WHERE level = ? AND idx = ?"), level, index).Scan(&hashes)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("ledger tile %d/%d: %w", level, index, ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read ledger tile %d/%d: %w", level, index, err)
+	}
+	return hashes, nil
+}
+
+// SetLedgerTile writes a tile that is new or has grown.
+func (tx *Tx) SetLedgerTile(level int, index int64, hashes []byte) error {
+	_, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered("INSERT INTO ledger_tile (level, idx, hashes) VALUES (?, ?, ?) "+
+		"ON CONFLICT (level, idx) DO UPDATE SET hashes = excluded.hashes"), level, index, hashes)
+	if err != nil {
+		return fmt.Errorf("write ledger tile %d/%d: %w", level, index, err)
+	}
+	return nil
+}
+
+// numbered makes PostgreSQL's placeholders of ?. The ledger's statements go past
+// bun, which writes values into the text: for batches, parsing that costs more
+// than all the rest.
+func (tx *Tx) numbered(query string) string {
+	if !tx.postgres {
+		return query
+	}
+	var b strings.Builder
+	n := 0
+	for part := range strings.SplitSeq(query, "?") {
+		if n > 0 {
+			b.WriteString("$" + strconv.Itoa(n))
+		}
+		b.WriteString(part)
+		n++
+	}
+	return b.String()
+}

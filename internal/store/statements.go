@@ -1,0 +1,183 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/demarc/demarc/internal/evidence"
+)
+
+type attestationRow struct {
+	bun.BaseModel `bun:"table:attestation"`
+	ID            string `bun:",pk"`
+	TenantID      string
+	Scope         string
+	SubjectID     string
+	Duty          string
+	MadeBy        string
+	Statement     string
+	Attachments   string
+	CreatedAt     int64
+	EffectiveAt   int64
+	ExpiresAt     int64
+	WithdrawnAt   *int64
+}
+
+func (r attestationRow) attestation() (evidence.Attestation, error) {
+	att, err := decode[[]evidence.Attachment](r.Attachments, "attachments of "+r.ID)
+	return evidence.Attestation{
+		ID: r.ID, Duty: r.Duty, Subject: subject(r.Scope, r.TenantID, r.SubjectID), By: r.MadeBy, Statement: r.Statement,
+		Attachments: att, CreatedAt: fromMicros(r.CreatedAt), Effective: fromMicros(r.EffectiveAt), Expires: fromMicros(r.ExpiresAt),
+		Withdrawn: fromMicrosPtr(r.WithdrawnAt),
+	}, err
+}
+
+// InsertAttestation adds an attestation.
+func (tx *Tx) InsertAttestation(a evidence.Attestation) error {
+	return insert(tx, &attestationRow{
+		ID: a.ID, TenantID: a.Subject.Tenant, Scope: string(a.Subject.Scope), SubjectID: a.Subject.ID, Duty: a.Duty, MadeBy: a.By,
+		Statement: a.Statement, Attachments: encode(a.Attachments), CreatedAt: micros(a.CreatedAt),
+		EffectiveAt: micros(a.Effective), ExpiresAt: micros(a.Expires),
+	}, "attestation")
+}
+
+// Attestations returns those about the subjects that were not withdrawn and
+// end after t.
+func (tx *Tx) Attestations(subjects []evidence.Subject, t time.Time) ([]evidence.Attestation, error) {
+	return many(tx, standing(tx, subjects, t), "attestations", attestationRow.attestation)
+}
+
+// AttestationList returns all attestations of a tenant, past ones too.
+func (tx *Tx) AttestationList(tenant string, p Page) ([]evidence.Attestation, error) {
+	return many(tx, p.apply(tx.db.NewSelect(), "id").Where("tenant_id = ?", tenant), "attestations", attestationRow.attestation)
+}
+
+// Attestation returns one attestation of a tenant.
+func (tx *Tx) Attestation(tenant, id string) (evidence.Attestation, error) {
+	var row attestationRow
+	return one(tx, tx.db.NewSelect().Where("tenant_id = ? AND id = ?", tenant, id), &row, "attestation", id, attestationRow.attestation)
+}
+
+type waiverRow struct {
+	bun.BaseModel `bun:"table:waiver"`
+	ID            string `bun:",pk"`
+	TenantID      string
+	Scope         string
+	SubjectID     string
+	Duty          string
+	AcceptedBy    string
+	Reason        string
+	CreatedAt     int64
+	EffectiveAt   int64
+	ExpiresAt     int64
+	WithdrawnAt   *int64
+}
+
+func (r waiverRow) waiver() (evidence.Waiver, error) {
+	return evidence.Waiver{
+		ID: r.ID, Duty: r.Duty, Subject: subject(r.Scope, r.TenantID, r.SubjectID), AcceptedBy: r.AcceptedBy, Reason: r.Reason,
+		CreatedAt: fromMicros(r.CreatedAt), Effective: fromMicros(r.EffectiveAt), Expires: fromMicros(r.ExpiresAt),
+		Withdrawn: fromMicrosPtr(r.WithdrawnAt),
+	}, nil
+}
+
+// InsertWaiver adds a waiver.
+func (tx *Tx) InsertWaiver(w evidence.Waiver) error {
+	return insert(tx, &waiverRow{
+		ID: w.ID, TenantID: w.Subject.Tenant, Scope: string(w.Subject.Scope), SubjectID: w.Subject.ID, Duty: w.Duty,
+		AcceptedBy: w.AcceptedBy, Reason: w.Reason, CreatedAt: micros(w.CreatedAt), EffectiveAt: micros(w.Effective), ExpiresAt: micros(w.Expires),
+	}, "waiver")
+}
+
+// Waivers returns those about the subjects that were not withdrawn and end after t.
+func (tx *Tx) Waivers(subjects []evidence.Subject, t time.Time) ([]evidence.Waiver, error) {
+	return many(tx, standing(tx, subjects, t), "waivers", waiverRow.waiver)
+}
+
+// WaiverList returns all waivers of a tenant, past ones too.
+func (tx *Tx) WaiverList(tenant string, p Page) ([]evidence.Waiver, error) {
+	return many(tx, p.apply(tx.db.NewSelect(), "id").Where("tenant_id = ?", tenant), "waivers", waiverRow.waiver)
+}
+
+// Waiver returns one waiver of a tenant.
+func (tx *Tx) Waiver(tenant, id string) (evidence.Waiver, error) {
+	var row waiverRow
+	return one(tx, tx.db.NewSelect().Where("tenant_id = ? AND id = ?", tenant, id), &row, "waiver", id, waiverRow.waiver)
+}
+
+func standing(tx *Tx, subjects []evidence.Subject, t time.Time) *bun.SelectQuery {
+	return tx.db.NewSelect().Where("withdrawn_at IS NULL AND expires_at > ?", micros(t)).
+		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+			for scope, ids := range byScope(subjects) {
+				q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+			}
+			return q
+		}).Order("id")
+}
+
+// Withdraw ends an attestation or waiver ("attestation", "waiver") of a tenant
+// before its time.
+func (tx *Tx) Withdraw(what, tenant, id string, now time.Time) error {
+	res, err := tx.db.NewUpdate().Table(what).Set("withdrawn_at = ?", micros(now)).
+		Where("tenant_id = ? AND id = ? AND withdrawn_at IS NULL", tenant, id).Exec(tx.ctx)
+	return changed(res, err, what, id)
+}
+
+// Policy is a version of a service's policy for a subject.
+type Policy struct {
+	Subject   evidence.Subject
+	Service   string
+	Version   int64
+	Document  []byte // canonical JSON
+	Digest    string
+	CreatedAt time.Time
+	By        string
+}
+
+type policyRow struct {
+	bun.BaseModel `bun:"table:policy"`
+	Scope         string `bun:",pk"`
+	SubjectID     string `bun:",pk"`
+	Service       string `bun:",pk"`
+	Version       int64  `bun:",pk"`
+	TenantID      string
+	Document      string
+	Digest        string
+	CreatedAt     int64
+	MadeBy        string
+}
+
+func (r policyRow) policy() (Policy, error) {
+	return Policy{
+		Subject: subject(r.Scope, r.TenantID, r.SubjectID), Service: r.Service, Version: r.Version, Document: []byte(r.Document),
+		Digest: r.Digest, CreatedAt: fromMicros(r.CreatedAt), By: r.MadeBy,
+	}, nil
+}
+
+// AddPolicy writes the next version of a policy and sets p.Version.
+func (tx *Tx) AddPolicy(p *Policy) error {
+	var last int64
+	err := tx.db.NewSelect().Table("policy").ColumnExpr("COALESCE(MAX(version), 0)").
+		Where("scope = ? AND subject_id = ? AND service = ?", string(p.Subject.Scope), p.Subject.ID, p.Service).Scan(tx.ctx, &last)
+	if err != nil {
+		return fmt.Errorf("number the policy: %w", err)
+	}
+	p.Version = last + 1
+	return insert(tx, &policyRow{
+		Scope: string(p.Subject.Scope), SubjectID: p.Subject.ID, Service: p.Service, Version: p.Version, TenantID: p.Subject.Tenant,
+		Document: string(p.Document), Digest: p.Digest, CreatedAt: micros(p.CreatedAt), MadeBy: p.By,
+	}, "policy")
+}
+
+// Policies returns the newest version of each service's policy about the subjects.
+func (tx *Tx) Policies(subjects []evidence.Subject) ([]Policy, error) {
+	q := tx.db.NewSelect().WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
+		for scope, ids := range byScope(subjects) {
+			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+		}
+		return q
+	}).Where("version = (SELECT MAX(p.version) FROM policy AS p WHERE p.scope = policy_row.scope AND p.subject_id = policy_row.subject_id AND p.service = policy_row.service)")
+	return many(tx, q, "policies", policyRow.policy)
+}

@@ -1,0 +1,222 @@
+package store
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/demarc/demarc/internal/evidence"
+)
+
+type verdictRow struct {
+	bun.BaseModel `bun:"table:verdict"`
+	Scope         string `bun:",pk"`
+	SubjectID     string `bun:",pk"`
+	Duty          string `bun:",pk"`
+	TenantID      string
+	Control       string
+	Party         string
+	Verdict       string
+	Reason        string
+	Since         int64
+	EvaluatedAt   int64
+	DueAt         *int64
+	Evidence      string
+}
+
+func (r verdictRow) judgement() (evidence.Judgement, error) {
+	refs, err := decode[[]evidence.Reference](r.Evidence, "evidence of "+r.Duty)
+	j := evidence.Judgement{
+		Subject: subject(r.Scope, r.TenantID, r.SubjectID), Duty: r.Duty, Control: r.Control, Party: r.Party,
+		Verdict: evidence.Verdict(r.Verdict), Reason: r.Reason, Since: fromMicros(r.Since), EvaluatedAt: fromMicros(r.EvaluatedAt),
+		Evidence: refs,
+	}
+	if r.DueAt != nil {
+		j.DueAt = fromMicros(*r.DueAt)
+	}
+	return j, err
+}
+
+func rowOf(j evidence.Judgement) verdictRow {
+	r := verdictRow{
+		Scope: string(j.Subject.Scope), SubjectID: j.Subject.ID, Duty: j.Duty, TenantID: j.Subject.Tenant, Control: j.Control,
+		Party: j.Party, Verdict: string(j.Verdict), Reason: j.Reason, Since: micros(j.Since), EvaluatedAt: micros(j.EvaluatedAt),
+		Evidence: encode(j.Evidence),
+	}
+	if !j.DueAt.IsZero() {
+		us := micros(j.DueAt)
+		r.DueAt = &us
+	}
+	return r
+}
+
+// VerdictFilter selects judgements; empty members select all.
+type VerdictFilter struct {
+	Tenant  string
+	Subject *evidence.Subject
+	// VM selects the judgements of one VM.
+	VM, Control, Duty, Party string
+	Verdict                  evidence.Verdict
+	Scope                    evidence.Scope
+	// After is the last item of the former page.
+	After *evidence.Judgement
+	Limit int
+}
+
+// Verdicts lists judgements by duty, then subject.
+func (tx *Tx) Verdicts(f VerdictFilter) ([]evidence.Judgement, error) {
+	q := tx.db.NewSelect()
+	equal := func(column, value string) {
+		if value != "" {
+			q = q.Where("? = ?", bun.Ident(column), value)
+		}
+	}
+	equal("tenant_id", f.Tenant)
+	equal("control", f.Control)
+	equal("duty", f.Duty)
+	equal("party", f.Party)
+	equal("verdict", string(f.Verdict))
+	equal("scope", string(f.Scope))
+	if f.VM != "" {
+		q = q.Where("scope = 'vm' AND subject_id = ?", f.VM)
+	}
+	if f.Subject != nil {
+		q = q.Where("scope = ? AND subject_id = ?", string(f.Subject.Scope), f.Subject.ID)
+	}
+	if a := f.After; a != nil {
+		q = q.Where("(duty, scope, subject_id) > (?, ?, ?)", a.Duty, string(a.Subject.Scope), a.Subject.ID)
+	}
+	if f.Limit > 0 {
+		q = q.Limit(int64(f.Limit))
+	}
+	return many(tx, q.Order("duty", "scope", "subject_id"), "verdicts", verdictRow.judgement)
+}
+
+// VerdictCount is how many judgements of a tenant have a verdict.
+type VerdictCount struct {
+	Duty, Party, Verdict string
+	Count                int
+	Since                time.Time // when the latest of them became so
+}
+
+// VerdictCounts summarizes judgements by duty, party and verdict: of all
+// subjects, of a tenant, or of the provider scope if tenant is empty.
+func (tx *Tx) VerdictCounts(tenant string, all bool) ([]VerdictCount, error) {
+	var rows []struct {
+		Duty, Party, Verdict string
+		N, Since             int64
+	}
+	q := tx.db.NewSelect().Table("verdict").Column("duty", "party", "verdict").ColumnExpr("COUNT(*) AS n").
+		ColumnExpr("MAX(since) AS since").Group("duty", "party", "verdict")
+	if !all {
+		q = q.Where("tenant_id = ?", tenant)
+	}
+	err := q.Scan(tx.ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("count verdicts: %w", err)
+	}
+	out := make([]VerdictCount, len(rows))
+	for i, r := range rows {
+		out[i] = VerdictCount{Duty: r.Duty, Party: r.Party, Verdict: r.Verdict, Count: int(r.N), Since: fromMicros(r.Since)}
+	}
+	return out, nil
+}
+
+// PutVerdicts writes judgements over the former ones of the same duty and subject.
+func (tx *Tx) PutVerdicts(js []evidence.Judgement) error {
+	for chunk := range chunks(js, 200) {
+		rows := make([]verdictRow, len(chunk))
+		for i, j := range chunk {
+			rows[i] = rowOf(j)
+		}
+		_, err := tx.db.NewInsert().Model(&rows).On("CONFLICT (scope, subject_id, duty) DO UPDATE").
+			Set("control = EXCLUDED.control").Set("party = EXCLUDED.party").Set("verdict = EXCLUDED.verdict").Set("reason = EXCLUDED.reason").
+			Set("since = EXCLUDED.since").Set("evaluated_at = EXCLUDED.evaluated_at").Set("due_at = EXCLUDED.due_at").
+			Set("evidence = EXCLUDED.evidence").Exec(tx.ctx)
+		if err != nil {
+			return fmt.Errorf("write verdicts: %w", err)
+		}
+	}
+	return nil
+}
+
+// DropVerdicts removes the judgements of duties that no catalogue has any more.
+func (tx *Tx) DropVerdicts(s evidence.Subject, duties []string) error {
+	if len(duties) == 0 {
+		return nil
+	}
+	_, err := tx.db.NewDelete().Table("verdict").
+		Where("scope = ? AND subject_id = ? AND duty IN (?)", string(s.Scope), s.ID, bun.In(duties)).Exec(tx.ctx)
+	if err != nil {
+		return fmt.Errorf("remove verdicts: %w", err)
+	}
+	return nil
+}
+
+// DueSubjects returns subjects that have a judgement due at or before t, the
+// longest overdue first.
+func (tx *Tx) DueSubjects(t time.Time, limit int) ([]evidence.Subject, error) {
+	var rows []struct{ Scope, TenantID, SubjectID string }
+	err := tx.db.NewSelect().Table("verdict").Column("scope", "tenant_id", "subject_id").
+		Where("due_at <= ?", micros(t)).Group("scope", "tenant_id", "subject_id").OrderExpr("MIN(due_at)").
+		Limit(int64(limit)).Scan(tx.ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("find due verdicts: %w", err)
+	}
+	out := make([]evidence.Subject, len(rows))
+	for i, r := range rows {
+		out[i] = subject(r.Scope, r.TenantID, r.SubjectID)
+	}
+	return out, nil
+}
+
+type historyRow struct {
+	bun.BaseModel `bun:"table:verdict_history"`
+	Scope         string `bun:",pk"`
+	SubjectID     string `bun:",pk"`
+	Duty          string `bun:",pk"`
+	FromAt        int64  `bun:",pk"`
+	ToAt          int64  `bun:",pk"`
+	TenantID      string
+	Party         string
+	Verdict       string
+	Reason        string
+	Evidence      string
+}
+
+// PastJudgement is a judgement that has been replaced.
+type PastJudgement struct {
+	evidence.Judgement
+	Until time.Time
+}
+
+// AddHistory keeps judgements that end at until.
+func (tx *Tx) AddHistory(js []evidence.Judgement, until time.Time) error {
+	for chunk := range chunks(js, 200) {
+		rows := make([]historyRow, len(chunk))
+		for i, j := range chunk {
+			rows[i] = historyRow{
+				Scope: string(j.Subject.Scope), SubjectID: j.Subject.ID, Duty: j.Duty, FromAt: micros(j.Since), ToAt: micros(until),
+				TenantID: j.Subject.Tenant, Party: j.Party, Verdict: string(j.Verdict), Reason: j.Reason, Evidence: encode(j.Evidence),
+			}
+		}
+		if _, err := tx.db.NewInsert().Model(&rows).On("CONFLICT DO NOTHING").Exec(tx.ctx); err != nil {
+			return fmt.Errorf("write verdict history: %w", err)
+		}
+	}
+	return nil
+}
+
+// History returns the former judgements of a duty of a subject, the latest first.
+func (tx *Tx) History(s evidence.Subject, duty string, limit int) ([]PastJudgement, error) {
+	q := tx.db.NewSelect().Where("scope = ? AND subject_id = ? AND duty = ?", string(s.Scope), s.ID, duty).
+		Order("to_at DESC").Limit(int64(limit))
+	return many(tx, q, "verdict history", func(r historyRow) (PastJudgement, error) {
+		refs, err := decode[[]evidence.Reference](r.Evidence, "evidence of "+r.Duty)
+		return PastJudgement{Until: fromMicros(r.ToAt), Judgement: evidence.Judgement{
+			Subject: subject(r.Scope, r.TenantID, r.SubjectID), Duty: r.Duty, Party: r.Party, Verdict: evidence.Verdict(r.Verdict),
+			Reason: r.Reason, Since: fromMicros(r.FromAt), Evidence: refs,
+		}}, err
+	})
+}
