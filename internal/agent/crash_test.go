@@ -23,6 +23,7 @@ import (
 
 	"github.com/demarc/demarc/internal/bus"
 	"github.com/demarc/demarc/internal/bus/bustest"
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/wire"
@@ -87,7 +88,7 @@ func (s *fileSecrets) SetSecret(_ context.Context, name string, value []byte) er
 	if err != nil {
 		return err
 	}
-	return writeFile(s.path, b, true)
+	return durable.WriteFile(s.path, b, 0o600)
 }
 
 // serverProcess is a server with an embedded bus. It appends what it takes to a

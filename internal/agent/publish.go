@@ -67,16 +67,11 @@ func (p *publisher) run(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(records) == 0 {
-			// What waited was lost to damage; the spool has counted it.
-			if !sleep(ctx, linger) {
-				return ctx.Err()
+		n := 0 // none if all that waited was lost to damage, which the spool has counted
+		if len(records) > 0 {
+			if n, err = p.deliver(ctx, first, records); err != nil {
+				return err
 			}
-			continue
-		}
-		n, err := p.deliver(ctx, first, records)
-		if err != nil {
-			return err
 		}
 		sent = first + uint64(n) - 1
 		if err := p.spool.Cut(sent); err != nil {
