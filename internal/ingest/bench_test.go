@@ -71,19 +71,19 @@ func BenchmarkIngest(b *testing.B) {
 func benchmarkIngest(b *testing.B, s *store.Store) {
 	const agents, records = 100, 500
 	r := openRig(b, s, b.TempDir(), func(c *Config) {
-		c.Judge, c.SyncEvery, c.Kinds = plainJudge{}, 0, benchKinds(b)
+		c.Judge, c.SyncEvery, c.Kinds = plainJudge{}, 250*time.Millisecond, benchKinds(b)
 	})
 	enrol(b, s, agents)
 	r.start()
 	template := benchBatch(b, records)
-	acks := make(chan string, agents)
+	acks := make(answers, agents)
 	n, began := 0, time.Now()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for b.Loop() {
 		first := []byte(strconv.Itoa(benchFirst + n*records))
 		for i := range agents {
-			d := &delivery{tenant: "t", agent: fmt.Sprint("agent", i), data: bytes.Replace(template, []byte("1000000001"), first, 1), received: time.Now(), answer: acks}
+			d := Delivery{Tenant: "t", Agent: fmt.Sprint("agent", i), Data: bytes.Replace(template, []byte("1000000001"), first, 1), Received: time.Now(), Answer: acks}
 			if err := r.in.Handle(b.Context(), d); err != nil {
 				b.Fatal(err)
 			}

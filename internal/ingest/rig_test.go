@@ -110,21 +110,12 @@ func (j *testJudge) Apply(tx *store.Tx, obs Observation) error {
 	return nil
 }
 
-// delivery is a Delivery whose answer can be awaited.
-type delivery struct {
-	tenant, agent string
-	data          []byte
-	received      time.Time
-	answer        chan string
-}
+// answers is an Answer that can be awaited.
+type answers chan string
 
-func (d *delivery) Tenant() string            { return d.tenant }
-func (d *delivery) Agent() string             { return d.agent }
-func (d *delivery) Data() []byte              { return d.data }
-func (d *delivery) Received() time.Time       { return d.received }
-func (d *delivery) Ack() error                { d.answer <- "ack"; return nil }
-func (d *delivery) Retry(time.Duration) error { d.answer <- "retry"; return nil }
-func (d *delivery) Reject(why string) error   { d.answer <- "reject: " + why; return nil }
+func (a answers) Ack() error                { a <- "ack"; return nil }
+func (a answers) Retry(time.Duration) error { a <- "retry"; return nil }
+func (a answers) Reject(why string) error   { a <- "reject: " + why; return nil }
 
 // rig is an ingest with real stores, two tenants and agents a1, a2 (t1), b1
 // (t2) and a revoked a9 (t1).
@@ -222,11 +213,11 @@ func (r *rig) send(tenant, agent string, b wire.Batch) chan string {
 
 func (r *rig) sendBytes(tenant, agent string, data []byte) chan string {
 	r.t.Helper()
-	d := &delivery{tenant: tenant, agent: agent, data: data, received: time.Now(), answer: make(chan string, 2)}
-	if err := r.in.Handle(r.t.Context(), d); err != nil {
+	answer := make(answers, 2)
+	if err := r.in.Handle(r.t.Context(), Delivery{Tenant: tenant, Agent: agent, Data: data, Received: time.Now(), Answer: answer}); err != nil {
 		r.t.Fatal(err)
 	}
-	return d.answer
+	return answer
 }
 
 func (r *rig) want(answer chan string, want string) {

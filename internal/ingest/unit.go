@@ -14,11 +14,12 @@ import (
 
 // unit is one batch on its way. It belongs to one stage at a time.
 type unit struct {
-	deliveries []Delivery // all that are answered with it; guarded by Ingest.mu
-	tenant     string
-	agent      string
-	received   time.Time
-	size       int
+	answers  []Answer // of all deliveries of the batch; guarded by Ingest.mu
+	tenant   string
+	agent    string
+	received time.Time
+	data     []byte // until it is decoded
+	size     int
 
 	// Set by a decoder before ready is closed.
 	ready   chan struct{}
@@ -75,7 +76,8 @@ func (in *Ingest) read(u *unit) {
 			u.refusal = fmt.Sprintf("the batch cannot be read: %v", p)
 		}
 	}()
-	b, err := in.cfg.Decode(u.deliveries[0].Data())
+	b, err := in.cfg.Decode(u.data)
+	u.data = nil
 	switch {
 	case err != nil:
 		u.refusal = "the batch cannot be read: " + err.Error()
