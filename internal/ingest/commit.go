@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +173,7 @@ func (in *Ingest) apply(tx *store.Tx, group []*unit, waiting *held) ([]outcome, 
 			o.refusal = "the agent's identity was revoked"
 		case u.refusal != "":
 			o.refusal = u.refusal
-			reject(&a, now, "batch", u.refusal, 1)
+			reject(&a, now, "batch", cmp.Or(u.detail, u.refusal), 1)
 			agents[u.agent], changed[u.agent] = a, true
 		}
 		if o.refusal != "" {

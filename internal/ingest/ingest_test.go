@@ -221,13 +221,13 @@ func TestBatchesThatCannotBeRead(t *testing.T) {
 			return decodeJSON(data)
 		}
 	}), time.Now()
-	for _, data := range []string{"", "{", "panic", `{"epoch":"a b","first":1}`, `{"epoch":"a","first":0}`, `{"epoch":"a","first":18446744073709551615}`, `{"epoch":"a","first":1}`} {
-		if got := <-r.sendBytes("t1", "a1", []byte(data)); !strings.HasPrefix(got, "reject: ") {
+	for _, data := range []string{"", "{", "panic", `{"epoch":"a","first":"private words"}`, `{"epoch":"a b","first":1}`, `{"epoch":"a","first":0}`, `{"epoch":"a","first":18446744073709551615}`, `{"epoch":"a","first":1}`} {
+		if got := <-r.sendBytes("t1", "a1", []byte(data)); !strings.HasPrefix(got, "reject: ") || strings.Contains(got, "private") {
 			t.Errorf("%q: %s", data, got)
 		}
 	}
 	r.want(r.send("t1", "a1", batch("e", 1, activity(1, now))), "ack")
-	if a := r.agent("a1"); a.Rejected != 7 {
+	if a := r.agent("a1"); a.Rejected != 8 {
 		t.Errorf("agent %+v", a)
 	}
 }
