@@ -272,7 +272,7 @@ func TestUnknownConfirmationAsksForResync(t *testing.T) {
 // brittle fails for a while, as stores do: before the work, or after it.
 type brittle struct {
 	eventstore.Store
-	metrics *metrics.Store
+	metrics metrics.Store
 	state   *store.Store
 	calls   atomic.Int64
 	failing func(call int64) (before, after bool)
@@ -322,7 +322,7 @@ func TestStoresThatFailForAWhile(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		b := &brittle{failing: func(call int64) (bool, bool) { return call%7 == 1, call%7 == 3 }}
 		r := newRig(t, s, func(c *Config) {
-			b.Store, b.metrics, b.state = c.Events.(eventstore.Store), c.Metrics.(*metrics.Store), s
+			b.Store, b.metrics, b.state = c.Events.(eventstore.Store), c.Metrics.(metrics.Store), s
 			c.State, c.Events, c.Metrics = brittleState{b}, brittleEvents{b}, brittleMetrics{b}
 		})
 		now := time.Now().Add(-time.Minute)

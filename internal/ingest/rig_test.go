@@ -124,7 +124,7 @@ type rig struct {
 	in      *Ingest
 	state   *store.Store
 	events  eventstore.Store
-	metrics *metrics.Store
+	metrics metrics.Store
 	judge   *testJudge
 	resyncs chan string
 	stop    func()
@@ -175,7 +175,7 @@ func openRig(t testing.TB, s *store.Store, dir string, change func(*Config)) *ri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { events.Close() })
-	numbers, err := metrics.Open(metrics.Config{Dir: filepath.Join(dir, "metrics"), Log: log})
+	numbers, err := metrics.Open(metrics.Config{Address: filepath.Join(dir, "metrics"), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
