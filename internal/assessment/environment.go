@@ -41,8 +41,9 @@ func NewEnvironment(kinds []evidence.Kind) (*Environment, error) {
 	p.Registry = reg
 	opts := []cel.EnvOption{
 		cel.CustomTypeAdapter(reg), cel.CustomTypeProvider(p),
-		ext.Strings(), ext.Sets(), ext.Lists(), cel.OptionalTypes(),
+		ext.Strings(), ext.Sets(), ext.Lists(), ext.Bindings(), cel.OptionalTypes(),
 	}
+	opts = append(opts, functions()...)
 	for _, k := range kinds {
 		if _, twice := e.kinds[k.Name]; twice {
 			return nil, fmt.Errorf("assessment: fact kind %s is defined twice", k.Name)

@@ -105,8 +105,11 @@ type Fact struct {
 	ObservedAt time.Time `json:"observed_at"`
 	// ChangedAt is when Data last became different.
 	ChangedAt time.Time `json:"changed_at"`
-	// Source says who observed it: "agent/<id>" or "server".
+	// Source says who observed it: "agent/<id>", "service/<name>" for a derived
+	// fact, or "server".
 	Source string `json:"source"`
+	// Again is when a derived fact changes without any input changing.
+	Again time.Time `json:"-"`
 }
 
 // Attestation is a person's statement that a duty is met: evidence for what

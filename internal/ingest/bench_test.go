@@ -40,7 +40,7 @@ func (plainJudge) Apply(tx *store.Tx, obs Observation) error {
 		return err
 	}
 	for f, at := range confirmed {
-		if _, err := tx.ConfirmFact(obs.Subject, f.kind, f.digest, at); err != nil {
+		if err := tx.ConfirmFacts(obs.Subject, []string{f.kind}, at); err != nil {
 			return err
 		}
 	}

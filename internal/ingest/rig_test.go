@@ -73,11 +73,17 @@ func (j *testJudge) Apply(tx *store.Tx, obs Observation) error {
 	resync := false
 	for _, f := range obs.Facts {
 		if f.Data == nil {
-			same, err := tx.ConfirmFact(obs.Subject, f.Kind, f.Digest, f.ObservedAt)
-			if err != nil {
+			old, err := tx.Fact(obs.Subject, f.Kind)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			resync = resync || !same
+			if err != nil || old.Digest != f.Digest {
+				resync = true
+				continue
+			}
+			if err := tx.ConfirmFacts(obs.Subject, []string{f.Kind}, f.ObservedAt); err != nil {
+				return err
+			}
 			continue
 		}
 		old, err := tx.Fact(obs.Subject, f.Kind)

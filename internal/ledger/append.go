@@ -20,7 +20,16 @@ import (
 // Appending locks the head of the ledger until tx ends: do it last. Errors are
 // entry.ErrInvalid, and those of store.
 func (l *Log) Append(tx *store.Tx, entries ...Entry) (first int64, err error) {
-	rows, err := l.rows(entries)
+	for i := range entries {
+		if isKeyAction(entries[i].Action) {
+			return 0, fmt.Errorf("%w: only the ledger itself says %s", entry.ErrInvalid, entries[i].Action)
+		}
+	}
+	return l.append(tx, entries)
+}
+
+func (l *Log) append(tx *store.Tx, entries []Entry) (first int64, err error) {
+	entries, err = l.prepare(entries)
 	if err != nil {
 		return 0, err
 	}
@@ -28,8 +37,11 @@ func (l *Log) Append(tx *store.Tx, entries ...Entry) (first int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if len(rows) == 0 {
+	if len(entries) == 0 {
 		return head.Size, nil
+	}
+	if err := setSequences(tx, entries); err != nil {
+		return 0, err
 	}
 	f, err := merkle.ParseFrontier(head.Size, head.Frontier)
 	if err != nil {
@@ -37,6 +49,7 @@ func (l *Log) Append(tx *store.Tx, entries ...Entry) (first int64, err error) {
 	}
 
 	grown := map[tileID][]tlog.Hash{}
+	rows := commit(entries)
 	leaves := make([]tlog.Hash, len(rows))
 	for i := range rows {
 		rows[i].Index = head.Size + int64(i)
@@ -61,29 +74,57 @@ func (l *Log) Append(tx *store.Tx, entries ...Entry) (first int64, err error) {
 	return head.Size, nil
 }
 
-// rows checks entries and commits to each with a salt of its own.
-func (l *Log) rows(entries []Entry) ([]store.LedgerEntry, error) {
+// prepare returns entries as they will be appended, but for their sequence.
+func (l *Log) prepare(entries []Entry) ([]Entry, error) {
+	entries = slices.Clone(entries)
+	for i := range entries {
+		e := &entries[i]
+		if e.Time.IsZero() {
+			e.Time = l.now()
+		}
+		e.Time, e.Sequence = e.Time.UTC().Truncate(time.Microsecond), 0
+		if err := e.Check(); err != nil {
+			return nil, err
+		}
+	}
+	return entries, nil
+}
+
+// setSequences continues each tenant's count. The head must be locked.
+func setSequences(tx *store.Tx, entries []Entry) error {
+	last := map[string]int64{}
+	for i := range entries {
+		tenant := entries[i].Tenant
+		n, ok := last[tenant]
+		if !ok {
+			var err error
+			if n, err = tx.LastLedgerSequence(tenant); err != nil {
+				return err
+			}
+		}
+		entries[i].Sequence = n + 1
+		last[tenant] = n + 1
+	}
+	return nil
+}
+
+// commit makes rows, each with a salt of its own.
+func commit(entries []Entry) []store.LedgerEntry {
 	salts := make([]byte, len(entries)*entry.SaltSize)
 	rand.Read(salts)
 	rows := make([]store.LedgerEntry, len(entries))
 	var canonical []byte
-	for i, e := range entries {
-		if e.Time.IsZero() {
-			e.Time = l.now()
-		}
-		e.Time = e.Time.UTC().Truncate(time.Microsecond)
-		if err := e.Check(); err != nil {
-			return nil, err
-		}
+	for i := range entries {
+		e := &entries[i]
 		salt := salts[i*entry.SaltSize:][:entry.SaltSize]
 		canonical = e.AppendCanonical(canonical[:0])
 		leaf := entry.Commit(salt, canonical).Leaf()
 		rows[i] = store.LedgerEntry{
-			Time: e.Time, Tenant: e.Tenant, Actor: e.Actor, Action: e.Action, Subject: e.Subject,
+			Time: e.Time, Tenant: e.Tenant, Sequence: e.Sequence, Actor: e.Actor, Action: e.Action, Subject: e.Subject,
 			Digests: string(entry.AppendDigests(nil, e.Digests)), Salt: salt, Leaf: leaf[:],
 		}
 	}
-	return rows, nil
+	return rows
 }
 
 // tileID is a tile's place: its level and its index there.

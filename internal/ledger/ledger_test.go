@@ -2,6 +2,8 @@ package ledger
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"fmt"
 	"testing"
 	"time"
@@ -12,6 +14,40 @@ import (
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/store/storetest"
 )
+
+// open returns the ledger of s.
+func open(t testing.TB, s *store.Store) *Log {
+	t.Helper()
+	l, err := New(Config{Store: s, Origin: "demarc/test", Keyring: testKeyring(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// gcmKeyring is a Keyring of one key.
+type gcmKeyring struct{ cipher.AEAD }
+
+func testKeyring(t testing.TB) Keyring {
+	t.Helper()
+	block, err := aes.NewCipher(make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gcmKeyring{aead}
+}
+
+func (k gcmKeyring) Seal(secret, label []byte) ([]byte, error) {
+	return k.AEAD.Seal(nil, nil, secret, label), nil
+}
+
+func (k gcmKeyring) Open(sealed, label []byte) ([]byte, error) {
+	return k.AEAD.Open(nil, nil, sealed, label)
+}
 
 // some returns n entries of three tenants and of the provider.
 func some(n int) []Entry {
@@ -46,7 +82,7 @@ func add(t rapid.TB, l *Log, entries ...Entry) (first int64) {
 // sizes verifies with an implementation that is not ours.
 func TestAppendedEntriesAreProvable(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
-		l := Open(s)
+		l := open(t, s)
 		var leaves []tlog.Hash // of all runs: the ledger outlives them
 		rapid.Check(t, func(t *rapid.T) {
 			for _, n := range rapid.SliceOfN(rapid.IntRange(0, 700), 1, 4).Draw(t, "batches") {

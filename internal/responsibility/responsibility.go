@@ -44,16 +44,23 @@ const (
 type Catalogue struct {
 	// Name and Version identify it: "iso27017-cld", "1.0.0".
 	Name, Version, Title string
-	Controls             []Control
+	// Extends is set on a fragment only: the name of the catalogue that it adds
+	// to, or AnyCatalogue. Name, Version and Title are then empty.
+	Extends  string
+	Controls []Control
 	// Facts are the fact kinds that the assessments read and that the
 	// catalogue itself declares, because no built-in service must provide them.
 	Facts []evidence.Kind
+	// places says where "control ID", "duty ID" and "fact NAME" are written.
+	places map[string]Position
 }
 
 // Control groups the duties of one control of the standard.
 type Control struct {
 	ID, Title string
 	Duties    []Duty
+	// At is where the control is written.
+	At Position
 }
 
 // Duty is one duty of one party.
@@ -78,6 +85,8 @@ type Duty struct {
 	// AttestationFor is how long an attestation counts at most. Zero where the
 	// duty is not attested.
 	AttestationFor time.Duration
+	// At is where the duty is written.
+	At Position
 }
 
 // Has reports whether the duty has the mode.
@@ -85,6 +94,10 @@ func (d Duty) Has(m Mode) bool { return slices.Contains(d.Modes, m) }
 
 // Assessment judges a duty by CEL expressions over facts (package assessment).
 type Assessment struct {
+	// SameAs names the duty whose assessment this is. Parse and Merge put that
+	// duty's expressions, remedy and StaleAfter in place and leave SameAs for
+	// the reader; in a fragment it may still have to be found.
+	SameAs string
 	// Applies says whether the duty concerns the subject at all; empty is always.
 	Applies string
 	// Met says whether the duty is met.
@@ -96,8 +109,9 @@ type Assessment struct {
 	Message string
 	// Remedy says in plain words how to mend it.
 	Remedy string
-	// At locates the expressions in the file they came from, for error messages.
-	At Position
+	// At is where the assessment is written; AppliesAt, MetAt and MessageAt are
+	// where the first character of each expression is.
+	At, AppliesAt, MetAt, MessageAt Position
 }
 
 // Position is a place in a catalogue file; lines and columns count from 1.

@@ -56,6 +56,29 @@ type Deriver interface {
 	Derive(in Input) ([]Derived, error)
 }
 
+// Preparer is the optional ability of a service to look at the fact kinds of
+// all services before it is used, for instance to check the expressions that
+// it judges facts by. Services do not import each other; this is how one
+// learns the form of another's facts.
+type Preparer interface {
+	Service
+	// Prepare is called once, before every method but Manifest and from one
+	// goroutine. kinds are those of all registered services. An error means
+	// that service and kinds do not fit together; the server does not start.
+	Prepare(kinds []evidence.Kind) error
+}
+
+// PolicyChecker is the optional ability of a service to say more about a
+// policy document than its form does.
+type PolicyChecker interface {
+	Service
+	// CheckPolicy returns nil if doc is a policy that the service will obey in
+	// full, or else an error for people that says what is wrong, where, and
+	// how to mend it. The server asks before a policy is stored or offered
+	// for signature.
+	CheckPolicy(doc json.RawMessage) error
+}
+
 // Input is what a Deriver judges: everything about one subject at one moment.
 type Input struct {
 	Subject evidence.Subject

@@ -122,6 +122,11 @@ func (tx *Tx) VM(tenant, ref string) (estate.VM, error) {
 	return one(tx, q, &row, "VM", ref, vmRow.vm)
 }
 
+// VMsNamed returns the VMs of all tenants whose id or name is ref.
+func (tx *Tx) VMsNamed(ref string) ([]estate.VM, error) {
+	return many(tx, tx.db.NewSelect().Where("id = ? OR name = ?", ref, ref).Order("id").Limit(10), "VMs", vmRow.vm)
+}
+
 // VMByID returns the VM of that id, of whichever tenant.
 func (tx *Tx) VMByID(id string) (estate.VM, error) {
 	var row vmRow

@@ -20,13 +20,18 @@ type factRow struct {
 	ObservedAt    int64
 	ChangedAt     int64
 	Source        string
+	AgainAt       *int64
 }
 
 func (r factRow) fact() (evidence.Fact, error) {
-	return evidence.Fact{
+	f := evidence.Fact{
 		Subject: subject(r.Scope, r.TenantID, r.SubjectID), Kind: r.Kind, Data: []byte(r.Data), Digest: r.Digest,
 		ObservedAt: fromMicros(r.ObservedAt), ChangedAt: fromMicros(r.ChangedAt), Source: r.Source,
-	}, nil
+	}
+	if r.AgainAt != nil {
+		f.Again = fromMicros(*r.AgainAt)
+	}
+	return f, nil
 }
 
 func subject(scope, tenant, id string) evidence.Subject {
@@ -75,10 +80,14 @@ func (tx *Tx) PutFacts(facts []evidence.Fact) error {
 				Scope: string(f.Subject.Scope), SubjectID: f.Subject.ID, Kind: f.Kind, TenantID: f.Subject.Tenant,
 				Data: string(f.Data), Digest: f.Digest, ObservedAt: micros(f.ObservedAt), ChangedAt: micros(f.ChangedAt), Source: f.Source,
 			}
+			if !f.Again.IsZero() {
+				us := micros(f.Again)
+				rows[i].AgainAt = &us
+			}
 		}
 		_, err := tx.db.NewInsert().Model(&rows).On("CONFLICT (scope, subject_id, kind) DO UPDATE").
 			Set("data = EXCLUDED.data").Set("digest = EXCLUDED.digest").Set("observed_at = EXCLUDED.observed_at").
-			Set("changed_at = EXCLUDED.changed_at").Set("source = EXCLUDED.source").Exec(tx.ctx)
+			Set("changed_at = EXCLUDED.changed_at").Set("source = EXCLUDED.source").Set("again_at = EXCLUDED.again_at").Exec(tx.ctx)
 		if err != nil {
 			return fmt.Errorf("write facts: %w", err)
 		}
@@ -86,16 +95,19 @@ func (tx *Tx) PutFacts(facts []evidence.Fact) error {
 	return nil
 }
 
-// ConfirmFact notes that the state of that digest was seen again. It reports
-// false if the stored fact is another one, or there is none.
-func (tx *Tx) ConfirmFact(s evidence.Subject, kind, digest string, observed time.Time) (bool, error) {
-	res, err := tx.db.NewUpdate().Table("fact").Set("observed_at = CASE WHEN observed_at > ? THEN observed_at ELSE ? END", micros(observed), micros(observed)).
-		Where("scope = ? AND subject_id = ? AND kind = ? AND digest = ?", string(s.Scope), s.ID, kind, digest).Exec(tx.ctx)
-	if err != nil {
-		return false, fmt.Errorf("confirm fact %s: %w", kind, err)
+// ConfirmFacts notes that the stored facts of these kinds were seen again, as
+// they are, at observed.
+func (tx *Tx) ConfirmFacts(s evidence.Subject, kinds []string, observed time.Time) error {
+	if len(kinds) == 0 {
+		return nil
 	}
-	n, err := res.RowsAffected()
-	return n > 0, err
+	us := micros(observed)
+	_, err := tx.db.NewUpdate().Table("fact").Set("observed_at = ?", us).
+		Where("scope = ? AND subject_id = ? AND kind IN (?) AND observed_at < ?", string(s.Scope), s.ID, bun.In(kinds), us).Exec(tx.ctx)
+	if err != nil {
+		return fmt.Errorf("confirm facts: %w", err)
+	}
+	return nil
 }
 
 // chunks yields s in pieces of at most n items.

@@ -14,15 +14,16 @@ import (
 
 // LedgerEntry is one row of the ledger.
 type LedgerEntry struct {
-	Index   int64     // position in the tree, from 0
-	Time    time.Time // to the microsecond
-	Tenant  string    // empty for the provider
-	Actor   string
-	Action  string
-	Subject string
-	Digests string // canonical JSON object
-	Salt    []byte
-	Leaf    []byte
+	Index    int64     // position in the tree, from 0
+	Time     time.Time // to the microsecond
+	Tenant   string    // empty for the provider
+	Sequence int64     // counts the tenant's entries from 1
+	Actor    string
+	Action   string
+	Subject  string
+	Digests  string // canonical JSON object
+	Salt     []byte
+	Leaf     []byte
 }
 
 // LedgerHead is where the next entry goes.
@@ -46,6 +47,9 @@ func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead("") }
 func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
 	var h LedgerHead
 	err := tx.db.Tx.QueryRowContext(tx.ctx, "SELECT size, frontier FROM ledger_head WHERE id = 1"+lock).Scan(&h.Size, &h.Frontier)
+	if errors.Is(err, sql.ErrNoRows) {
+		return LedgerHead{}, fmt.Errorf("head of the ledger: %w", ErrNotFound)
+	}
 	if err != nil {
 		return LedgerHead{}, fmt.Errorf("read the head of the ledger: %w", err)
 	}
@@ -66,22 +70,32 @@ const insertRows = 250
 
 // InsertLedgerEntries adds rows, in as few statements as the databases allow.
 func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
-	const columns = 9
+	const columns = 10
 	for len(rows) > 0 {
 		n := min(len(rows), insertRows)
 		args := make([]any, 0, n*columns)
 		for i := range rows[:n] {
 			r := &rows[i]
-			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
+			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
 		}
-		query := "INSERT INTO ledger_entry (idx, time, tenant, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?)" +
-			strings.Repeat(",(?,?,?,?,?,?,?,?,?)", n-1)
+		query := "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)" +
+			strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
 		if _, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...); err != nil {
 			return fmt.Errorf("write ledger entries from %d: %w", rows[0].Index, err)
 		}
 		rows = rows[n:]
 	}
 	return nil
+}
+
+// LastLedgerSequence returns the greatest sequence of the tenant's entries, 0 if
+// it has none.
+func (tx *Tx) LastLedgerSequence(tenant string) (sequence int64, err error) {
+	err = tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered("SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"), tenant).Scan(&sequence)
+	if err != nil {
+		return 0, fmt.Errorf("read the last ledger sequence of tenant %q: %w", tenant, err)
+	}
+	return sequence, nil
 }
 
 // LedgerLeaves returns the leaf hashes of the entries from ≤ index < to, joined.

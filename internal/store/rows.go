@@ -61,16 +61,23 @@ func many[R, D any](tx *Tx, q *bun.SelectQuery, what string, convert func(R) (D,
 
 // insert writes one row.
 func insert[R any](tx *Tx, row *R, what string) error {
-	if _, err := tx.db.NewInsert().Model(row).Exec(tx.ctx); err != nil {
-		return fmt.Errorf("write %s: %w", what, err)
+	_, err := tx.db.NewInsert().Model(row).Exec(tx.ctx)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if kind, text := diagnose(err); kind != nil {
+		return &refusal{kind, what + ": " + text, err}
+	}
+	return fmt.Errorf("write %s: %w", what, err)
 }
 
 // changed turns "no row was updated" into ErrConflict: the row was changed
 // meanwhile, or a condition of the update does not hold.
 func changed(res sql.Result, err error, what, ref string) error {
 	if err != nil {
+		if kind, text := diagnose(err); kind != nil {
+			return &refusal{kind, what + " " + ref + ": " + text, err}
+		}
 		return fmt.Errorf("change %s: %w", what, err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {

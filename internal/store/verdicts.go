@@ -100,16 +100,19 @@ type VerdictCount struct {
 	Since                time.Time // when the latest of them became so
 }
 
-// VerdictCounts summarizes the judgements of a tenant by duty, party and
-// verdict; of the provider scope if tenant is empty.
-func (tx *Tx) VerdictCounts(tenant string) ([]VerdictCount, error) {
+// VerdictCounts summarizes judgements by duty, party and verdict: of all
+// subjects, of a tenant, or of the provider scope if tenant is empty.
+func (tx *Tx) VerdictCounts(tenant string, all bool) ([]VerdictCount, error) {
 	var rows []struct {
 		Duty, Party, Verdict string
 		N, Since             int64
 	}
-	err := tx.db.NewSelect().Table("verdict").Column("duty", "party", "verdict").ColumnExpr("COUNT(*) AS n").
-		ColumnExpr("MAX(since) AS since").Where("tenant_id = ?", tenant).
-		Group("duty", "party", "verdict").Scan(tx.ctx, &rows)
+	q := tx.db.NewSelect().Table("verdict").Column("duty", "party", "verdict").ColumnExpr("COUNT(*) AS n").
+		ColumnExpr("MAX(since) AS since").Group("duty", "party", "verdict")
+	if !all {
+		q = q.Where("tenant_id = ?", tenant)
+	}
+	err := q.Scan(tx.ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("count verdicts: %w", err)
 	}

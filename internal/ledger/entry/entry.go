@@ -23,6 +23,10 @@ type Entry struct {
 	Time time.Time
 	// Tenant whose matter it is; empty for the provider's own.
 	Tenant string
+	// Sequence counts the entries of the tenant from 1, so that a tenant who is
+	// shown its entries sees whether one between them is withheld. Appending
+	// gives it.
+	Sequence int64
 	// Actor is who did it: "provider-administrator/p-7", "agent/a-12",
 	// "system/ledger".
 	Actor string
@@ -53,6 +57,8 @@ func (e *Entry) Check() error {
 	switch {
 	case e.Time.Year() < 1970 || e.Time.Year() > 9999:
 		return e.refuse("time", e.Time.String(), "a time between 1970 and 9999")
+	case e.Sequence < 0:
+		return fmt.Errorf("%w: sequence %d is negative", ErrInvalid, e.Sequence)
 	case e.Tenant != "" && !within(identifier, e.Tenant):
 		return e.refuse("tenant", e.Tenant, identifierForm)
 	case !within(identifier, e.Actor):
@@ -102,6 +108,8 @@ func (e *Entry) AppendCanonical(b []byte) []byte {
 	b = append(b, e.Actor...)
 	b = append(b, `","digests":`...)
 	b = AppendDigests(b, e.Digests)
+	b = append(b, `,"sequence":`...)
+	b = strconv.AppendInt(b, e.Sequence, 10)
 	b = append(b, `,"subject":"`...)
 	b = append(b, e.Subject...)
 	b = append(b, `","tenant":"`...)

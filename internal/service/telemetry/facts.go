@@ -242,6 +242,7 @@ type SSHD struct {
 	ConfigMode              string   `json:"config_mode,omitempty" doc:"octal permission bits of sshd_config"`
 	ConfigOwner             string   `json:"config_owner,omitempty"`
 	LooseHostKeys           []string `json:"loose_host_keys" doc:"private host keys that others than the owner may read"`
+	MatchOverrides          []string `json:"match_overrides,omitempty" doc:"settings inside Match blocks, as keyword and value; they hold for some users or addresses only"`
 }
 
 // MFA is how administration logins are protected by a second factor.
@@ -357,7 +358,7 @@ type Firewall struct {
 	Active              bool            `json:"active" doc:"a base chain on the input hook has a rule or a dropping policy"`
 	Tables              []string        `json:"tables" doc:"family and name"`
 	Chains              []FirewallChain `json:"chains" doc:"base chains on the input, forward and output hooks"`
-	InputPolicy         string          `json:"input_policy" enum:"accept,drop,none" doc:"what happens to an IPv4 packet that no input rule decides"`
+	InputPolicy         string          `json:"input_policy" enum:"accept,drop,none" doc:"what happens to an IPv4 packet that no input rule decides; a last rule that drops or rejects everything counts as policy"`
 	InputPolicy6        string          `json:"input_policy6" enum:"accept,drop,none"`
 	OutputPolicy        string          `json:"output_policy" enum:"accept,drop,none"`
 	ForwardPolicy       string          `json:"forward_policy" enum:"accept,drop,none"`

@@ -9,6 +9,7 @@ CREATE TABLE fact (
   observed_at BIGINT NOT NULL,
   changed_at  BIGINT NOT NULL,
   source      TEXT NOT NULL,
+  again_at    BIGINT, -- when it must be derived again without any input changing
   PRIMARY KEY (scope, subject_id, kind)
 );
 CREATE TABLE verdict (

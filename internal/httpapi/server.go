@@ -1,0 +1,136 @@
+// Package httpapi is the HTTP API: OpenAPI 3.1 at /openapi.json, problem
+// details for errors (RFC 9457), cursors for lists, ETags and idempotency
+// keys. Every operation says who may call it when it is registered; there is
+// no way to register one that does not.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/demarc/demarc/internal/contract"
+	"github.com/demarc/demarc/internal/estate"
+	"github.com/demarc/demarc/internal/events"
+	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/keyring"
+	"github.com/demarc/demarc/internal/ledger"
+	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/responsibility"
+	"github.com/demarc/demarc/internal/service"
+	"github.com/demarc/demarc/internal/store"
+	"github.com/demarc/demarc/internal/tenancy"
+)
+
+// MaxBodyBytes bounds the body of a request.
+const MaxBodyBytes = 5 << 20
+
+// Config is what the API stands on. All members are required.
+type Config struct {
+	Store      *store.Store
+	Identities *identity.Identities
+	Estate     *tenancy.Estate
+	Fleet      *fleet.Fleet
+	Contract   *contract.Contract
+	Posture    *posture.Engine
+	Ledger     *ledger.Log
+	Verifier   Verifier
+	Events     *events.Broker
+	Services   []service.Service
+	Keys       *keyring.Keyring
+	// AgentServer is the HTTPS address that agents enrol at.
+	AgentServer string
+	Version     string
+	Now         func() time.Time
+	Log         *slog.Logger
+}
+
+// Verifier knows when the ledger was last verified, and verifies it again.
+type Verifier interface {
+	Verify(ctx context.Context) error
+	Last() (at time.Time, fault string)
+}
+
+// API serves requests.
+type API struct {
+	cfg  Config
+	huma huma.API
+	mux  *http.ServeMux
+}
+
+// New returns the API with all its operations.
+func New(cfg Config) *API {
+	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	hc := huma.DefaultConfig("demarc", cfg.Version)
+	hc.Info.Description = "Runs the shared-responsibility contract between a cloud provider and its customers."
+	hc.DocsPath, hc.SchemasPath = "", ""
+	hc.CreateHooks = nil // no $schema members in bodies
+	hc.RejectUnknownQueryParameters = true
+	hc.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"token": {Type: "http", Scheme: "bearer", Description: "API token"},
+	}
+	hc.Security = []map[string][]string{{"token": {}}}
+	a.huma = humago.New(a.mux, hc)
+	for _, add := range []func(){
+		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
+		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+	} {
+		add()
+	}
+	return a
+}
+
+// OpenAPI returns the description of the API.
+func (a *API) OpenAPI() *huma.OpenAPI { return a.huma.OpenAPI() }
+
+// Handler serves the API: authentication, then idempotency, then the operation.
+func (a *API) Handler() http.Handler {
+	return a.authenticate(a.idempotent(http.MaxBytesHandler(a.mux, MaxBodyBytes)))
+}
+
+// problem makes an error of a use-case into problem details. Faults that are
+// not the caller's are logged and not shown.
+func (a *API) problem(ctx context.Context, err error) error {
+	var refusal *responsibility.Refusal
+	var status huma.StatusError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &status):
+		return err
+	case errors.As(err, &refusal):
+		details := make([]error, len(refusal.Faults))
+		for i, f := range refusal.Faults {
+			details[i] = &huma.ErrorDetail{Message: faultText(f), Location: f.At.String()}
+		}
+		return huma.Error422UnprocessableEntity("the catalogue is refused", details...)
+	case errors.Is(err, estate.ErrInvalid):
+		return huma.Error422UnprocessableEntity(err.Error())
+	case errors.Is(err, store.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, store.ErrConflict):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, identity.ErrUnauthenticated):
+		return huma.Error401Unauthorized("not signed in")
+	case errors.Is(err, store.ErrUnavailable):
+		a.cfg.Log.ErrorContext(ctx, "state store unavailable", "error", err, "cause", store.Cause(err))
+		return huma.Error503ServiceUnavailable("the state store cannot be reached or has no room; nothing was changed; try again later")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return huma.Error503ServiceUnavailable("the request was ended before it was finished; nothing was changed")
+	}
+	a.cfg.Log.ErrorContext(ctx, "request failed", "error", err)
+	return huma.Error500InternalServerError("the server failed; the reason is in its log")
+}
+
+func faultText(f responsibility.Fault) string {
+	if f.Mend == "" {
+		return f.Reason
+	}
+	return f.Reason + "; " + f.Mend
+}

@@ -1,0 +1,211 @@
+// Package identity says who calls: API tokens and console sessions. A token is
+// shown once, when it is made; only its digest is kept.
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/estate"
+	"github.com/demarc/demarc/internal/ident"
+	"github.com/demarc/demarc/internal/ledger"
+	"github.com/demarc/demarc/internal/store"
+)
+
+// ErrUnauthenticated: no valid token or session. It never says why.
+var ErrUnauthenticated = errors.New("not signed in")
+
+// SessionLength is how long a console session lasts.
+const SessionLength = 12 * time.Hour
+
+// Recorder appends to the ledger within a transaction.
+type Recorder interface {
+	Append(tx *store.Tx, entries ...ledger.Entry) (first int64, err error)
+}
+
+// Identities checks and issues credentials. It is safe for concurrent use.
+type Identities struct {
+	Store  *store.Store
+	Ledger Recorder
+	Now    func() time.Time
+}
+
+// tokenPrefix makes tokens recognizable to secret scanners.
+const tokenPrefix = "dmt_"
+
+// hash is a plain digest: tokens carry 256 random bits, so that guessing them
+// needs no slowing down. Passwords, which people choose, would.
+func hash(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+func secret() string {
+	b := make([]byte, 32)
+	rand.Read(b)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// Issue makes a principal with a token. expires may be nil.
+func (i *Identities) Issue(ctx context.Context, by access.Principal, p access.Principal, expires *time.Time) (c store.Credential, token string, err error) {
+	if err := check(p); err != nil {
+		return c, "", err
+	}
+	s := secret()
+	p.ID = ident.New("p")
+	c = store.Credential{Principal: p, SecretHash: hash(s), CreatedAt: i.Now(), Expires: expires}
+	err = i.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertPrincipal(c); err != nil {
+			return err
+		}
+		return i.record(tx, by, "principal.create", c)
+	})
+	return c, tokenPrefix + strings.TrimPrefix(p.ID, "p-") + "_" + s, err
+}
+
+func check(p access.Principal) error {
+	if strings.TrimSpace(p.Name) == "" || len(p.Name) > 100 || strings.ContainsFunc(p.Name, func(r rune) bool { return r < ' ' }) {
+		return fmt.Errorf("%w: a principal's name has 1 to 100 characters and no control characters", estate.ErrInvalid)
+	}
+	for _, r := range access.Roles {
+		if r != p.Role {
+			continue
+		}
+		if p.OfProvider() == (p.Tenant != "") {
+			return fmt.Errorf("%w: role %s goes with %s", estate.ErrInvalid, p.Role, map[bool]string{true: "no tenant", false: "a tenant"}[p.OfProvider()])
+		}
+		return nil
+	}
+	return fmt.Errorf("%w: role %q is none of %v", estate.ErrInvalid, p.Role, access.Roles)
+}
+
+func (i *Identities) record(tx *store.Tx, by access.Principal, action string, c store.Credential) error {
+	_, err := i.Ledger.Append(tx, ledger.Entry{
+		Time: i.Now(), Tenant: c.Tenant, Actor: by.Actor(), Action: action, Subject: "principal/" + c.ID,
+	})
+	return err
+}
+
+// FirstStart makes the first administrator if there is no principal yet, and
+// returns its token; "" if there are principals already.
+func (i *Identities) FirstStart(ctx context.Context) (string, error) {
+	var n int
+	err := i.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		n, err = tx.CountPrincipals()
+		return err
+	})
+	if err != nil || n > 0 {
+		return "", err
+	}
+	_, token, err := i.Issue(ctx, access.Principal{ID: "first-start", Role: "system"}, access.Principal{Name: "Local administrator", Role: access.ProviderAdministrator}, nil)
+	return token, err
+}
+
+// Authenticate returns who holds the token.
+func (i *Identities) Authenticate(ctx context.Context, token string) (access.Principal, error) {
+	rest, ok := strings.CutPrefix(token, tokenPrefix)
+	id, s, ok2 := strings.Cut(rest, "_")
+	if !ok || !ok2 || len(token) > 200 {
+		return access.Principal{}, ErrUnauthenticated
+	}
+	var c store.Credential
+	err := i.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		c, err = tx.Principal("p-" + id)
+		return err
+	})
+	// The comparison runs for unknown principals too, so that time tells nothing.
+	match := subtle.ConstantTimeCompare([]byte(hash(s)), []byte(c.SecretHash)) == 1
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return access.Principal{}, err
+	}
+	if err != nil || !match || !i.stands(c) {
+		return access.Principal{}, ErrUnauthenticated
+	}
+	return c.Principal, nil
+}
+
+func (i *Identities) stands(c store.Credential) bool {
+	return c.Revoked == nil && (c.Expires == nil || i.Now().Before(*c.Expires))
+}
+
+// SignIn opens a console session for the holder of the token and returns the
+// session's secret id, for a cookie.
+func (i *Identities) SignIn(ctx context.Context, token string) (id string, err error) {
+	p, err := i.Authenticate(ctx, token)
+	if err != nil {
+		return "", err
+	}
+	id = secret()
+	now := i.Now()
+	err = i.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := tx.InsertSession(hash(id), p.ID, now, now.Add(SessionLength)); err != nil {
+			return err
+		}
+		_, err := i.Ledger.Append(tx, ledger.Entry{Time: now, Tenant: p.Tenant, Actor: p.Actor(), Action: "session.start", Subject: "principal/" + p.ID})
+		return err
+	})
+	return id, err
+}
+
+// Session returns who holds the console session.
+func (i *Identities) Session(ctx context.Context, id string) (access.Principal, error) {
+	if id == "" || len(id) > 100 {
+		return access.Principal{}, ErrUnauthenticated
+	}
+	var c store.Credential
+	err := i.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		c, err = tx.SessionPrincipal(hash(id), i.Now())
+		return err
+	})
+	if errors.Is(err, store.ErrNotFound) || (err == nil && !i.stands(c)) {
+		return access.Principal{}, ErrUnauthenticated
+	}
+	return c.Principal, err
+}
+
+// SignOut ends the session.
+func (i *Identities) SignOut(ctx context.Context, id string) error {
+	return i.Store.Write(ctx, func(tx *store.Tx) error { return tx.EndSession(hash(id), i.Now()) })
+}
+
+// List returns the principals of a tenant; the provider's if tenant is empty.
+func (i *Identities) List(ctx context.Context, tenant string, p store.Page) (out []store.Credential, err error) {
+	err = i.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		out, err = tx.Principals(tenant, p)
+		return err
+	})
+	return out, err
+}
+
+// Get returns one principal.
+func (i *Identities) Get(ctx context.Context, id string) (c store.Credential, err error) {
+	err = i.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		c, err = tx.Principal(id)
+		return err
+	})
+	return c, err
+}
+
+// Revoke ends a principal, its token and its sessions at once.
+func (i *Identities) Revoke(ctx context.Context, by access.Principal, id string) (c store.Credential, err error) {
+	err = i.Store.Write(ctx, func(tx *store.Tx) error {
+		now := i.Now()
+		if err := tx.RevokePrincipal(id, now); err != nil {
+			return err
+		}
+		if c, err = tx.Principal(id); err != nil {
+			return err
+		}
+		return i.record(tx, by, "principal.revoke", c)
+	})
+	return c, err
+}
