@@ -85,7 +85,7 @@ func benchmarkIngest(b *testing.B, s *store.Store) {
 		}
 		size = len(data)
 		for i := range agents {
-			d := Delivery{Tenant: "t", Agent: fmt.Sprint("agent", i), Data: data, Received: time.Now(), Answer: acks}
+			d := &message{acks, "t", fmt.Sprint("agent", i), data, time.Now()}
 			if err := r.in.Handle(b.Context(), d); err != nil {
 				b.Fatal(err)
 			}

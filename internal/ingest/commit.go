@@ -88,7 +88,7 @@ func (in *Ingest) admit(group []*unit) []*unit {
 			return false
 		}
 		if first := in.inflight[u.key()]; first != nil && first != u {
-			first.answers = append(first.answers, u.answers...)
+			first.deliveries = append(first.deliveries, u.deliveries...)
 			return true
 		}
 		in.inflight[u.key()] = u
@@ -265,10 +265,10 @@ func (in *Ingest) settle(ctx context.Context, group []*unit, outcomes []outcome,
 		case o.refusal != "":
 			in.count(func(s *Status) { s.RefusedBatches++ })
 			in.cfg.Log.Warn("batch refused", "agent", u.agent, "reason", o.refusal)
-			in.answer(u, func(a Answer) error { return a.Reject(o.refusal) })
+			in.answer(u, func(d Delivery) error { return d.Reject(o.refusal) })
 		case o.hold:
 			if !waiting.keep(u, time.Now().Add(in.cfg.Patience)) {
-				in.answer(u, func(a Answer) error { return a.Retry(in.cfg.Patience / 4) })
+				in.answer(u, func(d Delivery) error { return d.Retry(in.cfg.Patience / 4) })
 			}
 		default:
 			u.skip, u.over, u.row = o.skip, o.over, o.agent
@@ -302,15 +302,15 @@ func (in *Ingest) resync(ctx context.Context, tenant, agent string) {
 }
 
 // answer answers all deliveries of a unit, which thereby leaves ingest.
-func (in *Ingest) answer(u *unit, how func(Answer) error) {
+func (in *Ingest) answer(u *unit, how func(Delivery) error) {
 	in.mu.Lock()
 	if in.inflight[u.key()] == u {
 		delete(in.inflight, u.key())
 	}
-	list := u.answers
+	list := u.deliveries
 	in.mu.Unlock()
-	for _, a := range list {
-		if err := how(a); err != nil {
+	for _, d := range list {
+		if err := how(d); err != nil {
 			// It comes again, and is then known.
 			in.cfg.Log.Warn("the bus did not take an answer", "agent", u.agent, "error", err)
 		}

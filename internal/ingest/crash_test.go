@@ -54,8 +54,19 @@ func (d *fileDelivery) deliver(ctx context.Context, in *Ingest) error {
 	if err := json.Unmarshal([]byte(d.line), &m); err != nil {
 		return err
 	}
-	return in.Handle(ctx, Delivery{Tenant: m.Tenant, Agent: m.Agent, Data: m.Data, Received: m.Received, Answer: d})
+	return in.Handle(ctx, fileMessageOf{d, &message{nil, m.Tenant, m.Agent, m.Data, m.Received}})
 }
+
+// fileMessageOf is a message of the file bus, answered there.
+type fileMessageOf struct {
+	*fileDelivery
+	content *message
+}
+
+func (m fileMessageOf) Tenant() string      { return m.content.tenant }
+func (m fileMessageOf) Agent() string       { return m.content.agent }
+func (m fileMessageOf) Data() []byte        { return m.content.data }
+func (m fileMessageOf) Received() time.Time { return m.content.received }
 
 func (d *fileDelivery) Ack() error { return d.bus.ack(d.number) }
 func (d *fileDelivery) Retry(time.Duration) error {

@@ -22,22 +22,17 @@ import (
 	"github.com/demarc/demarc/internal/wire"
 )
 
-// Delivery is one message of the bus.
-type Delivery struct {
+// Delivery is one message of the bus. One of Ack, Retry and Reject is called,
+// once, from any goroutine, often long after Handle has returned. An error of
+// theirs means that the bus may deliver the message again, which does no harm.
+type Delivery interface {
 	// Tenant and Agent are who the bus let publish it.
-	Tenant, Agent string
+	Tenant() string
+	Agent() string
 	// Data is a batch as wire encodes it. It is not changed.
-	Data []byte
+	Data() []byte
 	// Received is when the bus took it in, the same at every delivery.
-	Received time.Time
-	// Answer tells the bus what became of it.
-	Answer Answer
-}
-
-// Answer answers one delivery. One of its methods is called, once, from any
-// goroutine, often long after Handle has returned. An error means that the bus
-// may deliver the message again, which does no harm.
-type Answer interface {
+	Received() time.Time
 	// Ack says that all of it is on disk.
 	Ack() error
 	// Retry asks for it again after a pause.
@@ -162,8 +157,8 @@ func New(cfg Config) *Ingest {
 // agent must be handed over in order; different agents may come concurrently.
 func (in *Ingest) Handle(ctx context.Context, d Delivery) error {
 	u := &unit{
-		answers: []Answer{d.Answer}, agent: d.Agent, tenant: d.Tenant, received: d.Received,
-		data: d.Data, size: len(d.Data), ready: make(chan struct{}),
+		deliveries: []Delivery{d}, agent: d.Agent(), tenant: d.Tenant(), received: d.Received(),
+		data: d.Data(), size: len(d.Data()), ready: make(chan struct{}),
 	}
 	// The order is fixed by queue; a unit in it is always decoded eventually,
 	// because decode has as much room.

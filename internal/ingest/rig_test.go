@@ -116,8 +116,21 @@ func (j *testJudge) Apply(tx *store.Tx, obs Observation) error {
 	return nil
 }
 
-// answers is an Answer that can be awaited.
+// answers receives what deliveries are answered.
 type answers chan string
+
+// message is a Delivery whose answer can be awaited.
+type message struct {
+	answers
+	tenant, agent string
+	data          []byte
+	received      time.Time
+}
+
+func (m *message) Tenant() string      { return m.tenant }
+func (m *message) Agent() string       { return m.agent }
+func (m *message) Data() []byte        { return m.data }
+func (m *message) Received() time.Time { return m.received }
 
 func (a answers) Ack() error                { a <- "ack"; return nil }
 func (a answers) Retry(time.Duration) error { a <- "retry"; return nil }
@@ -220,7 +233,7 @@ func (r *rig) send(tenant, agent string, b wire.Batch) chan string {
 func (r *rig) sendBytes(tenant, agent string, data []byte) chan string {
 	r.t.Helper()
 	answer := make(answers, 2)
-	if err := r.in.Handle(r.t.Context(), Delivery{Tenant: tenant, Agent: agent, Data: data, Received: time.Now(), Answer: answer}); err != nil {
+	if err := r.in.Handle(r.t.Context(), &message{answer, tenant, agent, data, time.Now()}); err != nil {
 		r.t.Fatal(err)
 	}
 	return answer

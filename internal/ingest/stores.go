@@ -209,7 +209,7 @@ func (in *Ingest) flushLoop(ctx context.Context) {
 		}
 		last = time.Now()
 		for _, u := range group {
-			in.answer(u, Answer.Ack)
+			in.answer(u, Delivery.Ack)
 		}
 	}
 }

@@ -14,12 +14,12 @@ import (
 
 // unit is one batch on its way. It belongs to one stage at a time.
 type unit struct {
-	answers  []Answer // of all deliveries of the batch; guarded by Ingest.mu
-	tenant   string
-	agent    string
-	received time.Time
-	data     []byte // until it is decoded
-	size     int
+	deliveries []Delivery // all that are answered with it; guarded by Ingest.mu
+	tenant     string
+	agent      string
+	received   time.Time
+	data       []byte // until it is decoded
+	size       int
 
 	// Set by a decoder before ready is closed.
 	ready   chan struct{}
