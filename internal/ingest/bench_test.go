@@ -3,6 +3,7 @@ package ingest
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
 	"strings"
 	"testing"
@@ -66,10 +67,7 @@ func BenchmarkIngest(b *testing.B) {
 
 func benchmarkIngest(b *testing.B, s *store.Store) {
 	const agents, records = 100, 500
-	r := openRig(b, s, b.TempDir(), func(c *Config) {
-		c.Judge, c.SyncEvery, c.Kinds, c.Decode = plainJudge{}, 250*time.Millisecond, benchKinds(b), wire.DecodeBatch
-	})
-	enrol(b, s, agents)
+	r := openBench(b, s, agents)
 	r.start()
 	batch := benchBatch(b, records)
 	size := 0
@@ -102,6 +100,14 @@ func benchmarkIngest(b *testing.B, s *store.Store) {
 	b.ReportMetric(total/time.Since(began).Seconds(), "records/s")
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/total, "B/record")
 	b.ReportMetric(float64(size)/records, "wire-B/record")
+}
+
+func openBench(b *testing.B, s *store.Store, agents int) *rig {
+	r := openRig(b, s, b.TempDir(), func(c *Config) {
+		c.Judge, c.SyncEvery, c.Kinds, c.Decode = plainJudge{}, 250*time.Millisecond, benchKinds(b), wire.DecodeBatch
+	})
+	enrol(b, s, agents)
+	return r
 }
 
 func benchKinds(b *testing.B) *assessment.Environment {
@@ -144,6 +150,7 @@ func enrol(b *testing.B, s *store.Store, n int) {
 
 func benchBatch(b *testing.B, records int) wire.Batch {
 	now := time.Now().UTC()
+	random := rand.New(rand.NewPCG(1, 2))
 	batch := wire.Batch{Epoch: "e", First: 1, SentAt: now}
 	for i := range records {
 		at := now.Add(time.Duration(i) * time.Microsecond)
@@ -162,8 +169,8 @@ func benchBatch(b *testing.B, records int) wire.Batch {
 			rec.Digest = canonical.Digest([]byte("the one before"))
 		default:
 			rec = evidence.Record{Class: evidence.ClassActivity, Kind: "process.start", Time: at, Data: json.RawMessage(fmt.Sprintf(
-				`{"activity_id":1,"class_uid":1007,"process":{"pid":%d,"name":"worker","cmd_line":"/usr/lib/app/worker --queue=%d --verbose","uid":%d,"parent":{"pid":%d,"name":"systemd"}},"actor":{"user":"app%d"},"device":"host%d","message":"process started by the scheduler"}`,
-				1000+i, i%7, i%40, 1+i%3, i%5, i%9))}
+				`{"activity_id":1,"class_uid":1007,"process":{"pid":%d,"name":"worker","cmd_line":"/usr/lib/app/worker --queue=%d --verbose","uid":%d,"parent":{"pid":%d,"name":"systemd"}},"actor":{"user":"app%d"},"device":"host%d","message":"started by the scheduler","uid":"%016x%016x"}`,
+				random.IntN(1<<22), random.IntN(1000), random.IntN(60000), random.IntN(1<<22), i%5, random.IntN(90), random.Uint64(), random.Uint64()))}
 		}
 		batch.Records = append(batch.Records, rec)
 	}
