@@ -235,7 +235,8 @@ func writeMessages(t testing.TB, dir string, batches, records int) (events map[s
 	return events, facts
 }
 
-//demarc:invariant 4
+// What was accepted is in the stores or still on the bus, whatever is killed
+// when (invariant 4 of the design).
 func TestKilledAtRandom(t *testing.T) {
 	kills := 20
 	if n, err := strconv.Atoi(os.Getenv(crashKills)); err == nil {
