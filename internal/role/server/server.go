@@ -86,7 +86,7 @@ type server struct {
 	fleet      *fleet.Fleet
 	broker     *events.Broker
 	events     eventstore.Store
-	metrics    *metrics.Store
+	metrics    metrics.Store
 	ingest     *ingest.Ingest
 	handler    http.Handler
 }
@@ -320,7 +320,7 @@ func (s *server) openStores(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.events.Close)
-	if s.metrics, err = metrics.Open(metrics.Config{Dir: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
+	if s.metrics, err = metrics.Open(metrics.Config{Address: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
 		return err
 	}
 	s.onClose(s.metrics.Close)
