@@ -22,6 +22,8 @@ var verdictWords = map[string]string{
 	"met": "met", "not-met": "not met", "unknown": "unknown", "not-applicable": "not applicable", "waived": "waived",
 }
 
+var scopeWords = map[string]string{"vm": "VM", "vdc": "VDC"}
+
 // actionWords tell what a ledger entry records.
 var actionWords = map[string]string{
 	"tenant.create": "made the tenant", "tenant.change": "changed the tenant", "vdc.create": "made the VDC",
@@ -60,6 +62,8 @@ func vocabulary(a assets, now func() time.Time) template.FuncMap {
 		"bytes":    bytesWord,
 		"list":     func(s []string) string { return strings.Join(s, ", ") },
 		"total":    total,
+		"tally":    tally,
+		"scope":    func(s string) string { return orElse(scopeWords[s], s) },
 		"percent":  func(part, whole float64) float64 { return min(max(100*part/max(whole, 1), 0), 100) },
 	}
 }
@@ -77,6 +81,16 @@ func knownVerdict(v string) string {
 		return ""
 	}
 	return v
+}
+
+// tally says how many have the verdict that calls for most attention.
+func tally(c api.Counts) string {
+	v := worst(c)
+	n, all := byVerdict(c)[v], total(c)
+	if n == all {
+		return fmt.Sprintf("all %d %s", all, verdictWords[v])
+	}
+	return fmt.Sprintf("%d of %d %s", n, all, verdictWords[v])
 }
 
 func total(c api.Counts) int { return c.Met + c.NotMet + c.Unknown + c.NotApplicable + c.Waived }
