@@ -251,7 +251,7 @@ func (b *Bus) Stats(ctx context.Context) (Stats, error) {
 	return st, nil
 }
 
-// Close leaves the bus and stops the embedded server.
+// Close leaves the bus and stops the embedded server. Further calls do nothing.
 func (b *Bus) Close() error {
 	for _, nc := range []*nats.Conn{b.hub, b.sys} {
 		if nc != nil {

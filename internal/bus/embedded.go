@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -59,17 +60,18 @@ func startEmbedded(k keys, cfg Config) (*embedded, error) {
 		return nil, fmt.Errorf("bus server on %s is not ready after %s: the log says why", cfg.Listen, readyWithin)
 	}
 	go h.run(ns)
-	return &embedded{ns, h}, nil
+	return &embedded{Server: ns, healer: h}, nil
 }
 
 // embedded is the server in this process.
 type embedded struct {
 	*server.Server
 	healer *healer
+	ending sync.Once
 }
 
 func (e *embedded) close() {
-	e.healer.stop()
+	e.ending.Do(e.healer.stop)
 	e.Shutdown()
 	e.WaitForShutdown()
 }
