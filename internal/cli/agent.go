@@ -94,8 +94,8 @@ func (c *agentTokenCmd) Run(ctx context.Context, s *session) error {
 	if err := printOne(s, v, enrolmentColumns); err != nil {
 		return err
 	}
-	s.note("\nThe token is not shown again. On the machine, as root:\n  demarc-agent enroll --server %s --token %s",
-		clean(cmp.Or(v.Server, client.Base)), clean(v.Token))
+	s.note("\nThe token is not shown again. On the machine, as root:\n  echo %s | demarc-agent enroll --server %s",
+		clean(v.Token), clean(cmp.Or(v.Server, client.Base)))
 	return nil
 }
 

@@ -22,9 +22,8 @@ type catalogCmd struct {
 }
 
 type catalogListCmd struct {
-	Catalogue string `help:"Of another catalogue than the one in force." placeholder:"NAME"`
-	Control   string `help:"Of one control." placeholder:"ID"`
-	Party     string `enum:",customer,provider" default:"" help:"Of one party: customer or provider." placeholder:"PARTY"`
+	Control string `help:"Of one control." placeholder:"ID"`
+	Party   string `enum:",customer,provider" default:"" help:"Of one party: customer or provider." placeholder:"PARTY"`
 }
 
 type catalogShowCmd struct {
@@ -82,12 +81,12 @@ func (c *catalogListCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	all, err := api.Collect(client.Duties(ctx, c.Catalogue))
+	all, err := api.Collect(client.Duties(ctx, c.Control))
 	if err != nil {
 		return fmt.Errorf("listing duties: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(d api.Duty) bool {
-		return c.Control != "" && d.Control != c.Control || c.Party != "" && d.Party != c.Party
+		return c.Party != "" && d.Party != c.Party
 	})
 	return printGroups(s, all, dutyColumns, func(d api.Duty) string { return d.Control + "  " + d.Party }, "No duty fits.")
 }

@@ -6,10 +6,10 @@ Start with "demarc status" and "demarc posture". The server is taken from --serv
 
 // globals are the flags of every command.
 type globals struct {
-	Server  string `help:"Address of the server, as https://host:port (env DEMARC_SERVER)." placeholder:"URL"`
-	Output  string `short:"o" enum:"table,json,yaml,csv" default:"table" help:"Form of what is printed: table, json, yaml or csv."`
-	Profile string `help:"Client profile (env DEMARC_PROFILE; default demarc/client.json in the user's configuration)." placeholder:"FILE" type:"path"`
-	NoColor bool   `help:"No colours (env NO_COLOR)."`
+	Server  string `group:"every" help:"Address of the server, as https://host:port (env DEMARC_SERVER)." placeholder:"URL"`
+	Output  string `group:"every" short:"o" enum:"table,json,yaml,csv" default:"table" placeholder:"FORM" help:"Form of what is printed: table, json, yaml or csv; table if left out."`
+	Profile string `group:"every" help:"Client profile (env DEMARC_PROFILE; default demarc/client.json in the user's configuration)." placeholder:"FILE" type:"path"`
+	NoColor bool   `group:"every" help:"No colours (env NO_COLOR)."`
 }
 
 // commands is the whole command line. Its tags are also the source of the

@@ -22,7 +22,7 @@ func (s *session) connect() (*api.Client, error) {
 	if server == "" {
 		return nil, usage("start one with `make up`, or name one with --server or `demarc login`", "no server is named")
 	}
-	token, ca := s.env("DEMARC_TOKEN"), ""
+	token, ca := strings.TrimSpace(s.env("DEMARC_TOKEN")), ""
 	if sameServer(server, p.Server) {
 		ca = p.CA
 		if token == "" {
@@ -78,11 +78,8 @@ func (s *session) tenantOr(ctx context.Context, c *api.Client, named string) (st
 	if named != "" {
 		return named, nil
 	}
-	if t := s.env("DEMARC_TENANT"); t != "" {
-		return t, nil
-	}
-	if p, err := s.profile(); err == nil && p.Tenant != "" && sameServer(c.Base, p.Server) {
-		return p.Tenant, nil
+	if t, err := s.usualTenant(c); t != "" || err != nil {
+		return t, err
 	}
 	who, err := c.Whoami(ctx)
 	if err != nil {
@@ -106,6 +103,19 @@ func (s *session) tenantOr(ctx context.Context, c *api.Client, named string) (st
 		names = append(names, t.Name)
 	}
 	return "", usage("add --tenant NAME, one of: "+clean(strings.Join(names, ", ")), "which tenant? You may see %d", len(tenants))
+}
+
+// usualTenant is the tenant of DEMARC_TENANT or the profile; empty if neither
+// names one.
+func (s *session) usualTenant(c *api.Client) (string, error) {
+	if t := s.env("DEMARC_TENANT"); t != "" {
+		return t, nil
+	}
+	p, err := s.profile()
+	if err != nil || !sameServer(c.Base, p.Server) {
+		return "", err
+	}
+	return p.Tenant, nil
 }
 
 // names reads what the VDCs and VMs of a tenant are called, by id, where a

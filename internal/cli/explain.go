@@ -8,15 +8,15 @@ import (
 	"github.com/demarc/demarc/api"
 )
 
-// place names what a duty or a statement is about.
+// place names what something is about; with neither it is the tenant.
 type place struct {
-	Tenant string `help:"The tenant; needed only if the name of the VM or VDC is not unique." placeholder:"NAME"`
-	VM     string `name:"vm" xor:"place" help:"The VM, for a duty of scope vm." placeholder:"NAME"`
-	VDC    string `name:"vdc" xor:"place" help:"The VDC, for a duty of scope vdc." placeholder:"NAME"`
+	VM  string `name:"vm" xor:"place" help:"The VM that it is about." placeholder:"NAME"`
+	VDC string `name:"vdc" xor:"place" help:"The VDC that it is about." placeholder:"NAME"`
 }
 
 type explainCmd struct {
-	Duty string `arg:"" help:"Id of the duty, such as CLD.9.5.2/C-4.1b."`
+	Duty   string `arg:"" help:"Id of the duty, such as CLD.9.5.2/C-4.1b."`
+	Tenant string `help:"The tenant; can be left out if the name of the VM is unique." placeholder:"NAME"`
 	place
 }
 
@@ -33,7 +33,17 @@ func (c *explainCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	e, err := client.Explain(ctx, c.Duty, c.Tenant, c.VDC, c.VM)
+	tenant := c.Tenant
+	switch {
+	case c.VDC != "":
+		tenant, err = s.tenantOr(ctx, client, tenant)
+	case c.VM == "" && tenant == "":
+		tenant, err = s.usualTenant(client)
+	}
+	if err != nil {
+		return err
+	}
+	e, err := client.Explain(ctx, c.Duty, tenant, c.VDC, c.VM)
 	if err != nil {
 		return fmt.Errorf("explaining %s: %w", c.Duty, err)
 	}
@@ -52,7 +62,7 @@ func (s *session) explain(p *page, e api.Explanation) {
 	v, d := e.Verdict, e.Duty
 	p.line(bold, v.Duty)
 	p.text(0, d.Title)
-	p.line(faint, strings.Join([]string{d.Level, strings.TrimSpace(v.Subject.Scope + " " + about(v.Subject)), strings.Join(d.Mode, " and ")}, " · "))
+	p.line(faint, strings.Join([]string{d.Level, subjectLine(v.Subject), strings.Join(d.Mode, " and ")}, " · "))
 	p.blank()
 	p.line(verdictHue(v.Verdict), fmt.Sprintf("%s since %s UTC (%s)", badge(v.Verdict), clock(v.Since), s.age(v.Since)))
 	p.text(2, v.Reason)
@@ -90,14 +100,14 @@ func (s *session) explainFacts(p *page, e api.Explanation) {
 	for _, f := range e.Facts {
 		seen[f.Kind] = true
 		p.text(2, fmt.Sprintf("fact %s, observed %s ago, changed %s ago", f.Kind, s.age(f.ObservedAt), s.age(f.ChangedAt)))
-		p.detail(4, f.Digest+"  "+f.Source)
+		p.detail(4, "from "+f.Source+", "+f.Digest)
 	}
 	for _, r := range e.Verdict.Evidence {
 		if r.Type == "fact" && seen[r.Ref] {
 			continue
 		}
 		p.text(2, fmt.Sprintf("%s %s, of %s UTC", r.Type, r.Ref, clock(r.At)))
-		p.detail(4, strings.TrimSpace(r.Digest+"  "+r.Source))
+		p.detail(4, strings.Trim(r.Source+", "+r.Digest, ", "))
 	}
 	if len(e.Duty.Missing) > 0 {
 		p.text(2, "no service provides yet: "+strings.Join(e.Duty.Missing, ", "))
@@ -121,6 +131,14 @@ func (s *session) explainPast(p *page, e api.Explanation) {
 			p.text(2, fmt.Sprintf("%s – %s  %s, %s: %s", clock(h.From), clock(h.Until), badge(h.Verdict), h.Party, h.Reason))
 		}
 	}
+}
+
+// subjectLine names a subject with its scope, unless both are one word.
+func subjectLine(s api.Subject) string {
+	if name := about(s); name != s.Scope {
+		return s.Scope + " " + name
+	}
+	return s.Scope
 }
 
 // responsible says who, since when, and what moved the duty.

@@ -15,13 +15,13 @@ type exportCmd struct {
 }
 
 type exportOSCALCmd struct {
-	What string `enum:"component,ssp,results" default:"component" help:"component, ssp or results." placeholder:"DOCUMENT"`
+	What string `enum:"component,provider-ssp,ssp,results" default:"component" help:"component, provider-ssp, ssp or results; component if left out." placeholder:"DOCUMENT"`
 	Out  string `help:"Write to a file; standard output if left out." placeholder:"FILE"`
 	ofTenant
 }
 
 type exportCRMCmd struct {
-	Format string `enum:"xlsx,csv" default:"xlsx" help:"xlsx or csv." placeholder:"FORMAT"`
+	Format string `enum:"xlsx,csv" default:"xlsx" help:"xlsx or csv; xlsx if left out." placeholder:"FORMAT"`
 	Out    string `help:"Write to a file; standard output if left out." placeholder:"FILE"`
 	ofTenant
 }
@@ -34,19 +34,23 @@ func (exportCRMCmd) Help() string {
 
 // Run exports OSCAL.
 func (c *exportOSCALCmd) Run(ctx context.Context, s *session) error {
-	if c.What == "component" {
-		client, err := s.connect()
-		if err != nil {
-			return err
-		}
-		return s.deliver(c.Out, false, func(w io.Writer) error {
-			if err := client.ExportComponent(ctx, w); err != nil {
-				return fmt.Errorf("exporting the component definition: %w", err)
-			}
-			return nil
-		})
+	if c.What == "ssp" || c.What == "results" {
+		return s.export(ctx, c.Tenant, "oscal-"+c.What, c.Out, false)
 	}
-	return s.export(ctx, c.Tenant, "oscal-"+c.What, c.Out, false)
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	fetch := client.ExportComponent
+	if c.What == "provider-ssp" {
+		fetch = client.ExportProviderSSP
+	}
+	return s.deliver(c.Out, false, func(w io.Writer) error {
+		if err := fetch(ctx, w); err != nil {
+			return fmt.Errorf("exporting the provider's OSCAL %s: %w", c.What, err)
+		}
+		return nil
+	})
 }
 
 // Run exports the matrix.

@@ -117,8 +117,11 @@ func (f *fake) contract() {
 			}
 		})
 		m.HandleFunc("POST /v1/tenants/{t}/"+of+"s/{id}/withdraw", func(w http.ResponseWriter, r *http.Request) {
-			now := instant
-			send(w, 200, api.Statement{ID: r.PathValue("id"), Type: of, Duty: "CLD.9.5.2/C-4.1b", By: "ana", Expires: instant, Withdrawn: &now})
+			if id := r.PathValue("id"); (id == "w1") != (of == "waiver") {
+				refuse(w, 404, "there is no "+of+" "+id)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
 		})
 	}
 }
@@ -149,7 +152,8 @@ func (f *fake) matrix(w http.ResponseWriter, r *http.Request) {
 	since := ago(20 * 24 * time.Hour)
 	at := instant
 	if text := r.URL.Query().Get("at"); text != "" {
-		t, err := time.Parse(time.RFC3339, text)
+		t, err := time.Parse(time.DateOnly, text) // the end of that day
+		t = t.Add(24*time.Hour - time.Second)
 		if err != nil {
 			refuse(w, 422, "at is not a time")
 			return

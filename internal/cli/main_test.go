@@ -42,7 +42,7 @@ func demarc() {
 	s := &session{
 		streams: Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		programs: Programs{
-			Version: "1.2.3", Server: echo("server"), Up: echo("up"), Witness: echo("witness"),
+			Version: "1.2.3", Server: echo("server"), Up: echo("up"), Down: echo("down"), Witness: echo("witness"),
 			Verify: verifyWord, Validate: validateWord,
 		},
 		env: os.Getenv,

@@ -12,7 +12,7 @@ import (
 
 type matrixCmd struct {
 	Tenant string `help:"The tenant." placeholder:"NAME"`
-	At     moment `help:"At a moment: 2026-03-03 or 2026-03-03T14:00:00Z; now if left out." placeholder:"TIME"`
+	At     moment `help:"At a moment: 2026-03-03T14:00:00Z, or 2026-03-03 for the end of that day in UTC; now if left out." placeholder:"TIME"`
 }
 
 // Help is shown below the flags.
@@ -25,7 +25,7 @@ func (matrixCmd) Help() string {
 
 // Run prints the matrix of a tenant.
 func (c *matrixCmd) Run(ctx context.Context, s *session) error {
-	at, err := c.At.text(s.now())
+	at, err := c.At.day(s.now())
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,14 @@ func (m moment) text(now time.Time) (string, error) {
 	return t.Format(time.RFC3339), nil
 }
 
+// day is text, but for a date leaves it to the server which instant is meant.
+func (m moment) day(now time.Time) (string, error) {
+	if _, err := time.Parse(time.DateOnly, string(m)); err == nil {
+		return string(m), nil
+	}
+	return m.text(now)
+}
+
 // stamp prints a time for machines, RFC 3339 in UTC; the zero time is empty.
 func stamp(t time.Time) string {
 	if t.IsZero() {

@@ -15,8 +15,8 @@ type postureCmd struct {
 	VM      string   `name:"vm" help:"Of one VM." placeholder:"NAME"`
 	Control string   `help:"Of one control, such as CLD.9.5.2." placeholder:"ID"`
 	Duty    string   `help:"Of one duty, such as CLD.9.5.2/C-4.1b." placeholder:"ID"`
-	Party   string   `enum:",customer,provider" default:"" help:"For which one party is responsible: customer or provider."`
-	Verdict string   `enum:",met,not-met,unknown,not-applicable,waived" default:"" help:"With one verdict: met, not-met, unknown, not-applicable or waived."`
+	Party   string   `enum:",customer,provider" default:"" help:"For which one party is responsible: customer or provider." placeholder:"PARTY"`
+	Verdict string   `enum:",met,not-met,unknown,not-applicable,waived" default:"" help:"With one verdict: met, not-met, unknown, not-applicable or waived." placeholder:"VERDICT"`
 	FailOn  []string `name:"fail-on" enum:"not-met,unknown" help:"Exit with 4 if a duty listed is not-met or unknown; takes both, with a comma." placeholder:"VERDICT"`
 }
 

@@ -35,6 +35,9 @@ func (s *session) report(err error) int {
 	if err == nil {
 		return ExitOK
 	}
+	if errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
+	}
 	code, next := diagnose(err)
 	fmt.Fprintf(s.streams.Err, "demarc: %s\n", cleanLines(err.Error()))
 	if next != "" {
@@ -103,8 +106,6 @@ func nextOfFailure(err error) string {
 		cert *tls.CertificateVerificationError
 	)
 	switch {
-	case errors.Is(err, context.Canceled):
-		return ""
 	case errors.Is(err, context.DeadlineExceeded):
 		return "see whether the server is up and reachable; name another with --server"
 	case errors.Is(err, syscall.ECONNREFUSED):

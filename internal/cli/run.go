@@ -143,6 +143,7 @@ func newParser(line *commands, streams Streams, exit func(int)) (*kong.Kong, err
 			{Key: "audit", Title: "Audit:"},
 			{Key: "programs", Title: "Programs:"},
 			{Key: "client", Title: "This client:"},
+			{Key: "every", Title: "Flags of every command:"},
 		}),
 	)
 }

@@ -16,9 +16,10 @@ import (
 
 type attestCmd struct {
 	Duty string `arg:"" help:"Id of the duty."`
+	ofTenant
 	place
 	Text      string   `required:"" help:"What you state." placeholder:"TEXT"`
-	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile"`
+	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile" sep:"none"`
 	Effective moment   `help:"From when on; now if left out." placeholder:"TIME"`
 	Expires   moment   `required:"" help:"Until when it holds: a date, or 365d." placeholder:"TIME"`
 }
@@ -31,6 +32,7 @@ func (attestCmd) Help() string {
 
 type waiveCmd struct {
 	Duty string `arg:"" help:"Id of the duty, or SERVICE/RULE for a rule of a service."`
+	ofTenant
 	place
 	Reason    string `required:"" help:"Why the risk is accepted." placeholder:"TEXT"`
 	Effective moment `help:"From when on; now if left out." placeholder:"TIME"`
@@ -44,8 +46,8 @@ func (waiveCmd) Help() string {
 }
 
 type statementsCmd struct {
-	List     statementListCmd     `cmd:"" help:"List those of a tenant, past ones too."`
-	Withdraw statementWithdrawCmd `cmd:"" help:"End one now; it stays in the history."`
+	List     statementListCmd     `cmd:"" help:"List what a tenant has of them, past ones too."`
+	Withdraw statementWithdrawCmd `cmd:"" help:"Withdraw one now; it stays in the history."`
 }
 
 type statementListCmd struct{ ofTenant }
@@ -106,9 +108,13 @@ func (s *session) state(ctx context.Context, named, of string, in api.NewStateme
 	if err != nil {
 		return err
 	}
+	act := "attesting"
+	if of == api.Waivers {
+		act = "waiving"
+	}
 	v, err := client.CreateStatement(ctx, tenant, of, in)
 	if err != nil {
-		return fmt.Errorf("making one of the %s of tenant %s for %s: %w", of, tenant, in.Duty, err)
+		return fmt.Errorf("%s %s for tenant %s: %w", act, in.Duty, tenant, err)
 	}
 	return printOne(s, v, statementColumns)
 }
@@ -164,9 +170,9 @@ func (c *statementWithdrawCmd) Run(ctx context.Context, s *session, line *kong.C
 	if err != nil {
 		return err
 	}
-	v, err := client.WithdrawStatement(ctx, tenant, of, c.ID)
-	if err != nil {
+	if err := client.WithdrawStatement(ctx, tenant, of, c.ID); err != nil {
 		return fmt.Errorf("withdrawing %s of tenant %s: %w", c.ID, tenant, err)
 	}
-	return printOne(s, v, statementColumns)
+	s.note("%s is withdrawn", c.ID)
+	return nil
 }

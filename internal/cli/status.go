@@ -31,32 +31,38 @@ type agentCounts struct {
 	Revoked   int `json:"revoked"`
 }
 
-var glanceColumns = []column[glance]{
-	{key: "server", head: "SERVER", text: func(v glance) string { return v.Server }},
-	{key: "principal", head: "YOU", text: func(v glance) string { return v.Principal.Name + ", " + v.Principal.Role }},
-	{key: "duties", head: "DUTIES", fit: flow, text: func(v glance) string { return tally(v.Counts) }},
-	{key: "ledger", head: "LEDGER", fit: flow, text: ledgerGlance, hue: func(v glance) hue {
-		if v.Ledger != nil && v.Ledger.Fault != "" {
-			return red
-		}
-		return plain
-	}},
-	{key: "agents_reporting", text: func(v glance) string { return strconv.Itoa(v.Agents.Reporting) }},
-	{key: "agents_silent", text: func(v glance) string { return strconv.Itoa(v.Agents.Silent) }},
-	{key: "agents_revoked", text: func(v glance) string { return strconv.Itoa(v.Agents.Revoked) }},
-	{key: "agents", head: "AGENTS", text: func(v glance) string {
-		return fmt.Sprintf("%d reporting, %d silent, %d revoked", v.Agents.Reporting, v.Agents.Silent, v.Agents.Revoked)
-	}},
+func (s *session) glanceColumns() []column[glance] {
+	return []column[glance]{
+		{key: "server", head: "SERVER", text: func(v glance) string { return v.Server }},
+		{key: "principal", head: "YOU", text: func(v glance) string { return v.Principal.Name + ", " + v.Principal.Role }},
+		{key: "duties", head: "DUTIES", fit: flow, text: func(v glance) string { return tally(v.Counts) }},
+		{key: "ledger", head: "LEDGER", fit: flow, text: s.ledgerGlance, hue: func(v glance) hue {
+			if v.Ledger != nil && v.Ledger.Fault != "" {
+				return red
+			}
+			return plain
+		}},
+		{key: "agents_reporting", text: func(v glance) string { return strconv.Itoa(v.Agents.Reporting) }},
+		{key: "agents_silent", text: func(v glance) string { return strconv.Itoa(v.Agents.Silent) }},
+		{key: "agents_revoked", text: func(v glance) string { return strconv.Itoa(v.Agents.Revoked) }},
+		{key: "agents", head: "AGENTS", text: func(v glance) string {
+			return fmt.Sprintf("%d reporting, %d silent, %d revoked", v.Agents.Reporting, v.Agents.Silent, v.Agents.Revoked)
+		}},
+	}
 }
 
-func ledgerGlance(v glance) string {
-	switch {
-	case v.Ledger == nil:
+func (s *session) ledgerGlance(v glance) string {
+	if v.Ledger == nil {
 		return "not for your role"
-	case v.Ledger.Fault != "":
-		return "at fault: " + v.Ledger.Fault
 	}
-	return fmt.Sprintf("%d entries, whole", v.Ledger.Entries)
+	text := fmt.Sprintf("%d entries", v.Ledger.Entries)
+	switch {
+	case v.Ledger.Fault != "":
+		return text + ", at fault: " + v.Ledger.Fault
+	case v.Ledger.VerifiedAt.IsZero():
+		return text + ", not verified yet"
+	}
+	return text + ", found whole " + s.age(v.Ledger.VerifiedAt) + " ago"
 }
 
 // Run shows how the server stands.
@@ -82,7 +88,7 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 	if g.Agents, err = s.countAgents(ctx, client); err != nil {
 		return err
 	}
-	return printOne(s, g, glanceColumns)
+	return printOne(s, g, s.glanceColumns())
 }
 
 func (s *session) countAgents(ctx context.Context, client *api.Client) (agentCounts, error) {

@@ -18,6 +18,7 @@ type subscriptionCmd struct {
 
 type subscriptionCreateCmd struct {
 	Service string `arg:"" help:"The service, as named by demarc services."`
+	ofTenant
 	place
 	From moment `help:"From when on; now if left out, never in the past." placeholder:"TIME"`
 	To   moment `help:"Until when; open if left out." placeholder:"TIME"`

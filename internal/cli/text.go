@@ -60,48 +60,48 @@ func pad(text string, width int) string {
 }
 
 // wrap breaks text into lines of a width in columns, between words where
-// possible. It gives at least one line.
+// possible. It gives at least one line, and takes time in proportion to text.
 func wrap(text string, width int) []string {
 	var lines []string
 	line, used := "", 0
 	for _, word := range strings.Fields(text) {
-		for {
-			n := uniseg.StringWidth(word)
-			switch {
-			case used == 0 && n <= width:
-				line, used, word = word, n, ""
-			case used > 0 && used+1+n <= width:
-				line, used, word = line+" "+word, used+1+n, ""
-			case used > 0:
-				lines = append(lines, line)
-				line, used = "", 0
-			default:
-				var head string
-				head, word = split(word, width)
-				lines = append(lines, head)
-			}
-			if word == "" {
-				break
-			}
+		n := uniseg.StringWidth(word)
+		if line != "" && used+1+n <= width {
+			line, used = line+" "+word, used+1+n
+			continue
 		}
+		if line != "" {
+			lines = append(lines, line)
+		}
+		if n > width {
+			pieces := split(word, width)
+			last := len(pieces) - 1
+			lines, word = append(lines, pieces[:last]...), pieces[last]
+			n = uniseg.StringWidth(word)
+		}
+		line, used = word, n
 	}
-	if used > 0 || len(lines) == 0 {
+	if line != "" || len(lines) == 0 {
 		lines = append(lines, line)
 	}
 	return lines
 }
 
-// split cuts a word that is wider than width, by graphemes, at least one.
-func split(word string, width int) (head, tail string) {
-	used := 0
+// split cuts a word into pieces of at most width columns, between graphemes; a
+// grapheme that is wider is a piece of its own.
+func split(word string, width int) []string {
+	var pieces []string
+	from, used := 0, 0
 	g := uniseg.NewGraphemes(word)
 	for g.Next() {
-		if from, _ := g.Positions(); from > 0 && used+g.Width() > width {
-			return word[:from], word[from:]
+		at, _ := g.Positions()
+		if at > from && used+g.Width() > width {
+			pieces = append(pieces, word[from:at])
+			from, used = at, 0
 		}
 		used += g.Width()
 	}
-	return word, ""
+	return append(pieces, word[from:])
 }
 
 // natural compares texts with their runs of digits as numbers, so that

@@ -26,7 +26,9 @@ func (tokenCreateCmd) Help() string {
   demarc token create ana --role customer-administrator --tenant acme`
 }
 
-type tokenListCmd struct{}
+type tokenListCmd struct {
+	Tenant string `help:"Of one tenant; your own side's if left out." placeholder:"NAME"`
+}
 
 type tokenRevokeCmd struct {
 	ID string `arg:"" name:"id" help:"Id of the principal."`
@@ -66,7 +68,7 @@ func (c *tokenListCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	all, err := api.Collect(client.Principals(ctx))
+	all, err := api.Collect(client.Principals(ctx, c.Tenant))
 	if err != nil {
 		return fmt.Errorf("listing principals: %w", err)
 	}

@@ -34,6 +34,8 @@ var verificationColumns = []column[Verification]{
 	{key: "last", head: "LAST", text: func(v Verification) string { return stamp(v.Last) }},
 	{key: "keys", head: "SIGNED BY", fit: flow, text: func(v Verification) string { return strings.Join(v.Keys, " ") }},
 	{key: "witnesses", head: "WITNESSED BY", fit: flow, text: func(v Verification) string { return strings.Join(v.Witnesses, " ") }},
+	{key: "proven", head: "PROVEN", fit: flow, text: func(v Verification) string { return strings.Join(v.Proven, "; ") }},
+	{key: "not_proven", head: "NOT PROVEN", fit: flow, text: func(v Verification) string { return strings.Join(v.NotProven, "; ") }, hue: func(Verification) hue { return yellow }},
 	{key: "trusted", head: "KEYS GIVEN", text: func(v Verification) string { return yes(v.Trusted) }},
 }
 

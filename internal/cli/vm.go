@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/demarc/demarc/api"
@@ -17,29 +18,29 @@ type vmCmd struct {
 
 // declaration are the flags that say what a VM is for.
 type declaration struct {
-	Role           string   `help:"What it is for, in a word." placeholder:"WORD"`
-	Environment    string   `help:"production, test, development or another name." placeholder:"NAME"`
-	Accountable    string   `help:"Id of the contact who answers for it." placeholder:"ID"`
+	Role           *string  `help:"What it is for, in a word." placeholder:"WORD"`
+	Environment    *string  `help:"production, test, development or another name." placeholder:"NAME"`
+	Accountable    *string  `help:"Id of the contact who answers for it." placeholder:"ID"`
 	Listeners      []string `name:"listener" help:"A socket that it is meant to offer, as tcp/443; repeatable." placeholder:"PROTOCOL/PORT"`
 	Services       []string `name:"unit" help:"A systemd unit that it is meant to run; repeatable." placeholder:"UNIT"`
-	SensitivePaths []string `name:"sensitive-path" help:"A directory whose data must be encrypted; repeatable." placeholder:"PATH"`
+	SensitivePaths []string `name:"sensitive-path" help:"A directory whose data must be encrypted; repeatable." placeholder:"PATH" sep:"none"`
 	AdminSources   []string `name:"admin-source" help:"A CIDR prefix that administrators come from; repeatable." placeholder:"CIDR"`
 	Administrators []string `name:"administrator" help:"The account of a registered administrator; repeatable." placeholder:"ACCOUNT"`
-	Unmanaged      string   `help:"The accepted reason why no agent runs on it." placeholder:"REASON"`
+	Unmanaged      *string  `help:"The accepted reason why no agent runs on it." placeholder:"REASON"`
 }
 
-// over lays the flags that were given over what is declared already. A list
-// that was given replaces the former one.
+// over lays the flags that were given over what is declared already: a list
+// replaces the former one, and an empty value clears.
 func (d declaration) over(old api.Declaration) api.Declaration {
 	for _, f := range []struct {
 		to   *string
-		from string
+		from *string
 	}{
 		{&old.Role, d.Role}, {&old.Environment, d.Environment},
 		{&old.Accountable, d.Accountable}, {&old.Unmanaged, d.Unmanaged},
 	} {
-		if f.from != "" {
-			*f.to = f.from
+		if f.from != nil {
+			*f.to = *f.from
 		}
 	}
 	for _, f := range []struct {
@@ -49,8 +50,8 @@ func (d declaration) over(old api.Declaration) api.Declaration {
 		{&old.Listeners, d.Listeners}, {&old.Services, d.Services}, {&old.SensitivePaths, d.SensitivePaths},
 		{&old.AdminSources, d.AdminSources}, {&old.Administrators, d.Administrators},
 	} {
-		if len(f.from) > 0 {
-			*f.to = f.from
+		if f.from != nil {
+			*f.to = slices.DeleteFunc(f.from, func(v string) bool { return v == "" })
 		}
 	}
 	return old
@@ -79,11 +80,12 @@ type vmDeclareCmd struct {
 
 // Help is shown below the flags.
 func (vmDeclareCmd) Help() string {
-	return `What is not named stays as it was, unless --afresh is given; a list that is named replaces the former one.
+	return `What is not named stays as it was, unless --afresh is given; a list that is named replaces the former one, and an empty value clears.
 
 Examples:
   demarc vm declare web-1 --role web --environment production --listener tcp/443 --listener tcp/22
   demarc vm declare web-1 --sensitive-path /srv/data --admin-source 192.0.2.0/24 --administrator ana
+  demarc vm declare web-1 --accountable= --environment test
   demarc vm declare old-1 --unmanaged "appliance without a shell, ticket 4711"`
 }
 
@@ -166,6 +168,10 @@ func (c *vmDeclareCmd) Run(ctx context.Context, s *session) error {
 	}
 	if v, err = client.ChangeVM(ctx, tenant, v.ID, v.Version, api.ChangeVM{Declared: c.over(old)}); err != nil {
 		return fmt.Errorf("declaring VM %s of tenant %s: %w", c.Name, tenant, err)
+	}
+	// The answer to a change has neither agents nor verdicts.
+	if v, err = client.VM(ctx, tenant, v.ID); err != nil {
+		return fmt.Errorf("VM %s of tenant %s is declared; reading it again: %w", c.Name, tenant, err)
 	}
 	return printOne(s, v, vmDetails)
 }

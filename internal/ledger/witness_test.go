@@ -2,12 +2,10 @@ package ledger
 
 import (
 	"bytes"
-	"database/sql"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/demarc/demarc/internal/ledger/bundle"
@@ -123,12 +121,7 @@ func TestWitnessContradictsARolledBackLedger(t *testing.T) {
 	mustCheckpoint(t, l)
 
 	back := filepath.Join(t.TempDir(), "back.db")
-	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(dsn, "sqlite://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	if _, err := db.Exec("VACUUM INTO ?", back); err != nil {
+	if _, err := raw(t, dsn).Exec("VACUUM INTO ?", back); err != nil {
 		t.Fatal(err)
 	}
 

@@ -58,6 +58,15 @@ type exposure struct {
 	Public    []string   `json:"public"`
 }
 
+// providerForm is what the product can keep about any contact.
+type providerForm struct {
+	Members                []string `json:"members"`
+	IdentityNumbersRefused bool     `json:"identity_numbers_refused"`
+	UploadsChecked         bool     `json:"uploads_checked"`
+	Encrypted              bool     `json:"encrypted"`
+	KeyPerTenant           bool     `json:"key_per_tenant"`
+}
+
 // Listener is one of the product's own listening sockets.
 type Listener struct {
 	Address   string `json:"address"`
@@ -72,6 +81,7 @@ var Kinds = []evidence.Kind{
 	evidence.KindOf[contactForm]("tenant.contact_form", evidence.ScopeTenant, again, "What the product can keep about a contact, and how."),
 	evidence.KindOf[tenantLedger]("tenant.ledger", evidence.ScopeTenant, again, "The ledger entries that concern a tenant."),
 	evidence.KindOf[ledgerState]("ledger.state", evidence.ScopeProvider, again, "How the ledger stands."),
+	evidence.KindOf[providerForm]("privacy.contact_form", evidence.ScopeProvider, again, "What the product can keep about any contact, and how."),
 	evidence.KindOf[exposure]("management.exposure", evidence.ScopeProvider, again, "Where the product's own interfaces listen."),
 }
 
@@ -79,6 +89,9 @@ func fact(kind string, data any, now time.Time) (evidence.Fact, error) {
 	raw, err := json.Marshal(data)
 	return evidence.Fact{Kind: kind, Data: raw, Again: now.Add(again)}, err
 }
+
+// contactMembers are those of the contact's type: there is nowhere to keep more.
+var contactMembers = []string{"name", "mail", "telephone"}
 
 // Contacts reads a tenant's contacts in clear, for counting.
 type Contacts interface {
@@ -105,8 +118,7 @@ func (t Tenants) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]evide
 	if err != nil {
 		return nil, err
 	}
-	// The members are those of the contact's type: there is nowhere to keep more.
-	form := contactForm{Members: []string{"name", "mail", "telephone"}, IdentityNumbersRefused: true, Encrypted: key != nil, KeyPerTenant: key != nil}
+	form := contactForm{Members: contactMembers, IdentityNumbersRefused: true, Encrypted: key != nil, KeyPerTenant: key != nil}
 	var out []evidence.Fact
 	for kind, data := range map[string]any{"tenant.contacts": contactsOf(list, now), "tenant.contact_form": form, "tenant.ledger": l} {
 		f, err := fact(kind, data, now)
@@ -202,12 +214,23 @@ func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evi
 			ex.Public = append(ex.Public, l.Address)
 		}
 	}
-	lf, err := fact("ledger.state", st, now)
+	unsealed, err := tx.TenantsWithoutKey()
 	if err != nil {
 		return nil, err
 	}
-	ef, err := fact("management.exposure", ex, now)
-	return []evidence.Fact{lf, ef}, err
+	// There is no upload: an attachment is a name and a digest.
+	form := providerForm{
+		Members: contactMembers, IdentityNumbersRefused: true, UploadsChecked: true, Encrypted: unsealed == 0, KeyPerTenant: unsealed == 0,
+	}
+	var out []evidence.Fact
+	for kind, data := range map[string]any{"ledger.state": st, "management.exposure": ex, "privacy.contact_form": form} {
+		f, err := fact(kind, data, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
 }
 
 // waiting is for how long the first entry after size has not been covered, in

@@ -14,6 +14,7 @@ import (
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/ledger/signed"
 )
 
@@ -32,7 +33,7 @@ func openKey(dir, name string) (*torchwood.CosignatureSigner, error) {
 		seed := make([]byte, ed25519.SeedSize)
 		rand.Read(seed)
 		text = []byte(hex.EncodeToString(seed) + "\n")
-		err = replaceFile(path, text)
+		err = durable.WriteFile(path, text, 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key of the witness: %w", err)
@@ -71,30 +72,4 @@ func (l *watched) load(origin string, own note.Verifier) error {
 	}
 	l.tree, l.note = c.Tree, data
 	return nil
-}
-
-// replaceFile replaces a file's content as a whole: after a crash it has the old
-// or the new one. When it returns nil, the new one is on disk.
-func replaceFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	f, err := os.CreateTemp(dir, ".new-*") // of the owner alone
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/ledger/signed"
 )
 
@@ -151,7 +152,7 @@ func (w *Witness) cosign(r request) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cosign: %w", err)
 	}
-	if err := replaceFile(log.path, cosigned); err != nil {
+	if err := durable.WriteFile(log.path, cosigned, 0o600); err != nil {
 		return nil, fmt.Errorf("keep the checkpoint: %w", err)
 	}
 	log.tree, log.note = c.Tree, cosigned

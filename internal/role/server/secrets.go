@@ -70,16 +70,3 @@ func (s secrets) instance(ctx context.Context) (string, error) {
 	id, err = read()
 	return string(id), err
 }
-
-// ledgerKeys gives the keyring the form that the ledger asks for.
-type ledgerKeys struct{ keys *keyring.Keyring }
-
-// Seal implements ledger.Keyring.
-func (k ledgerKeys) Seal(secret, label []byte) ([]byte, error) {
-	return k.keys.Seal(secret, "ledger/"+string(label))
-}
-
-// Open implements ledger.Keyring.
-func (k ledgerKeys) Open(sealed, label []byte) ([]byte, error) {
-	return k.keys.Open(sealed, "ledger/"+string(label))
-}

@@ -12,10 +12,10 @@ import (
 
 // serve returns a part that serves the handler on l until it is told to stop;
 // requests under way then have a few seconds to finish.
-func (s *server) serve(l net.Listener, conf *tls.Config) func(context.Context) error {
+func (s *server) serve(l net.Listener, handler http.Handler, conf *tls.Config) func(context.Context) error {
 	return func(ctx context.Context) error {
 		srv := &http.Server{
-			Handler:           s.handler,
+			Handler:           handler,
 			ReadHeaderTimeout: 10 * time.Second,
 			ReadTimeout:       60 * time.Second,
 			WriteTimeout:      120 * time.Second, // streams lift it for themselves

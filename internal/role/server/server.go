@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/demarc/demarc/internal/bus"
+	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/eventstore"
@@ -66,29 +67,29 @@ type server struct {
 	cfg    Config
 	closes []func() error
 
-	store      *store.Store
-	keys       *keyring.Keyring
-	secrets    secrets
-	authority  *pki.Authority
-	ledger     *ledger.Log
-	witnesses  *ledger.Witnesses
-	self       *selfcheck.Provider
-	identities *identity.Identities
-	firstToken string
-	http       net.Listener
-	https      net.Listener
-	bus        *bus.Bus
-	busCA      []byte
-	services   []service.Service
-	contract   *contract.Contract
-	posture    *posture.Engine
-	estate     *tenancy.Estate
-	fleet      *fleet.Fleet
-	broker     *events.Broker
-	events     eventstore.Store
-	metrics    *metrics.Store
-	ingest     *ingest.Ingest
-	handler    http.Handler
+	store                  *store.Store
+	keys                   *keyring.Keyring
+	secrets                secrets
+	authority              *pki.Authority
+	ledger                 *ledger.Log
+	witnesses              *ledger.Witnesses
+	self                   *selfcheck.Provider
+	identities             *identity.Identities
+	firstToken             string
+	http                   net.Listener
+	https                  net.Listener
+	bus                    *bus.Bus
+	busCA                  []byte
+	services               []service.Service
+	contract               *contract.Contract
+	posture                *posture.Engine
+	estate                 *tenancy.Estate
+	fleet                  *fleet.Fleet
+	broker                 *events.Broker
+	events                 eventstore.Store
+	metrics                metrics.Store
+	ingest                 *ingest.Ingest
+	handler, secureHandler http.Handler
 }
 
 // onClose registers f to run when the server ends.
@@ -140,7 +141,7 @@ func (s *server) openLedger(ctx context.Context) error {
 		return err
 	}
 	s.ledger, err = ledger.New(ledger.Config{
-		Store: s.store, Origin: "demarc/" + id, Keyring: ledgerKeys{s.keys}, Logger: s.cfg.Log.With("part", "ledger"), Now: s.cfg.Now,
+		Store: s.store, Origin: "demarc/" + id, Keyring: s.keys, Logger: s.cfg.Log.With("part", "ledger"), Now: s.cfg.Now,
 	})
 	if err != nil {
 		return err
@@ -320,7 +321,7 @@ func (s *server) openStores(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.events.Close)
-	if s.metrics, err = metrics.Open(metrics.Config{Dir: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
+	if s.metrics, err = metrics.Open(metrics.Config{Address: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
 		return err
 	}
 	s.onClose(s.metrics.Close)
@@ -352,8 +353,35 @@ func (s *server) openFaces(context.Context) error {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	s.handler = mux
+	// The session cookie is kept to TLS where there is TLS.
+	for _, face := range []struct {
+		secure bool
+		to     *http.Handler
+	}{{false, &s.handler}, {true, &s.secureHandler}} {
+		pages, err := console.New(console.Config{
+			API: api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
+		})
+		if err != nil {
+			return err
+		}
+		all := http.NewServeMux()
+		all.Handle("/v1/", mux)
+		all.Handle("/openapi.json", mux)
+		all.Handle("/healthz", mux)
+		all.Handle("/", pages)
+		*face.to = all
+	}
 	return nil
+}
+
+// signIn opens a console session, and tells a wrong token from a server that
+// cannot say.
+func (s *server) signIn(ctx context.Context, token string) (string, error) {
+	id, err := s.identities.SignIn(ctx, token)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return "", console.ErrRefused
+	}
+	return id, err
 }
 
 // run runs the parts: those that others stand on first.
@@ -383,8 +411,8 @@ func (s *server) run(ctx context.Context) error {
 				}
 			})
 		}},
-		rungroup.Part{Name: "http", Run: s.serve(s.http, nil)},
-		rungroup.Part{Name: "https", Run: s.serve(s.https, s.authority.ServerTLS(s.cfg.hosts()))},
+		rungroup.Part{Name: "http", Run: s.serve(s.http, s.handler, nil)},
+		rungroup.Part{Name: "https", Run: s.serve(s.https, s.secureHandler, s.authority.ServerTLS(s.cfg.hosts()))},
 		ready,
 	)
 }

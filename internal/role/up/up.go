@@ -54,8 +54,9 @@ func Main(ctx context.Context, s Surroundings, args []string) error {
 	}
 	out := s.Out
 	if fd, err := strconv.Atoi(os.Getenv(readyFD)); err == nil {
-		pipe := os.NewFile(uintptr(fd), "ready")
-		out = pipe
+		// The agent must not inherit it: whoever started us waits for its end.
+		syscall.CloseOnExec(fd)
+		out = os.NewFile(uintptr(fd), "ready")
 	}
 	server.LimitMemory()
 	return run(ctx, s, f, out)

@@ -43,7 +43,7 @@ type Package struct {
 
 // Updates are the package updates that wait.
 type Updates struct {
-	Manager         string    `json:"manager"`
+	Manager         string    `json:"manager" doc:"as in host.packages"`
 	Pending         int       `json:"pending" doc:"packages with a newer version in the lists"`
 	PendingSecurity int       `json:"pending_security" doc:"of these, from a security archive"`
 	Security        []Update  `json:"security" doc:"the security updates, at most 500"`

@@ -78,6 +78,11 @@ func BenchmarkIdle(b *testing.B) {
 	}
 	b.ReportMetric(100*float64(used)/float64(window), "%core")
 	b.ReportMetric(float64(used.Milliseconds()), "cpu-ms/min")
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(u.Maxrss)/1024, "MiB-peak")
 }
 
 func processorTime(b *testing.B) time.Duration {

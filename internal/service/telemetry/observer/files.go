@@ -26,7 +26,7 @@ var watchedFiles = []string{
 	"/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_rsa_key.pub", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d", "/etc/sysctl.conf", "/etc/sysctl.d",
 	"/etc/systemd/journald.conf", "/etc/systemd/system", "/etc/yum.repos.d", "/home", "/root", "/root/.ssh", "/root/.bashrc", "/root/.profile", "/root/.rhosts",
 	"/run/docker.sock", "/sbin/auditctl", "/sbin/auditd", "/sbin/augenrules", "/sbin/aureport", "/sbin/ausearch", "/tmp", "/usr/bin/at",
-	"/usr/bin/chage", "/usr/bin/crontab", "/usr/bin/gcc", "/usr/bin/passwd", "/usr/bin/pkexec", "/usr/bin/su", "/usr/bin/sudo", "/usr/sbin/auditctl", "/usr/sbin/auditd",
+	"/usr/bin/chage", "/usr/bin/crontab", "/usr/bin/gcc", "/usr/bin/passwd", "/usr/bin/pkexec", "/usr/bin/su", "/usr/bin/sudo", "/usr/sbin/auditctl", "/usr/sbin/auditd", "/usr/sbin/augenrules", "/usr/sbin/aureport", "/usr/sbin/ausearch",
 	"/var/lib/private", "/var/log", "/var/log/audit", "/var/log/audit/audit.log", "/var/log/auth.log", "/var/log/btmp",
 	"/var/log/dmesg", "/var/log/journal", "/var/log/lastlog", "/var/log/messages", "/var/log/secure", "/var/log/sudo.log", "/var/log/syslog", "/var/log/wtmp",
 	"/var/spool/cron", "/var/spool/cron/crontabs", "/var/tmp",

@@ -96,7 +96,7 @@ func TestMemory(t *testing.T) {
 	now := fixtureNow
 	p := newProbe(t.TempDir(), func() time.Time { return now })
 	made := 0
-	make := func() (int, error) { made++; return made, nil }
+	build := func() (int, error) { made++; return made, nil }
 	get := func(f func() (int, error)) int {
 		t.Helper()
 		n, err := f()
@@ -106,12 +106,12 @@ func TestMemory(t *testing.T) {
 		return n
 	}
 	byStamp := func(stamp string) func() (int, error) {
-		return func() (int, error) { return remember(p, "a", stamp, make) }
+		return func() (int, error) { return remember(p, "a", stamp, build) }
 	}
 	if a, b, c := get(byStamp("1")), get(byStamp("1")), get(byStamp("2")); a != 1 || b != 1 || c != 2 {
 		t.Errorf("by stamp: %d %d %d", a, b, c)
 	}
-	byAge := func() (int, error) { return lately(p, "b", time.Minute, make) }
+	byAge := func() (int, error) { return lately(p, "b", time.Minute, build) }
 	if a, b := get(byAge), get(byAge); a != 3 || b != 3 {
 		t.Errorf("by age: %d %d", a, b)
 	}

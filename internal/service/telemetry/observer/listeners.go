@@ -159,7 +159,7 @@ func (p *probe) socketOwners(ctx context.Context, sockets []socket) (map[uint64]
 		}
 		wanted[s.inode] = true
 		pid, ok := known.pids[s.inode]
-		if !ok || pid > 0 && !p.exists("/proc/"+itoa(pid)) {
+		if !ok || pid > 0 && !p.exists("/proc/"+strconv.Itoa(pid)) {
 			stale = true
 		}
 	}
@@ -185,7 +185,7 @@ func (p *probe) walkDescriptors(ctx context.Context, wanted map[uint64]bool) (ma
 	complete, looked := true, 0
 	start := time.Now()
 	for _, pr := range p.processes() {
-		dir := "/proc/" + itoa(pr.pid) + "/fd"
+		dir := "/proc/" + strconv.Itoa(pr.pid) + "/fd"
 		names, err := p.list(dir)
 		if err != nil {
 			complete = complete && absent(err)

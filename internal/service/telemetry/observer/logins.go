@@ -122,15 +122,15 @@ func summarize(f *telemetry.Logins, attempts []attempt, acc *accounts, now time.
 			names[u.name] = true
 		}
 	}
-	clear := map[string]bool{}
+	said := map[string]bool{}
 	for _, a := range attempts {
 		if !a.implied && a.connection != "" {
-			clear[a.connection] = true
+			said[a.connection] = true
 		}
 	}
 	byUser, bySource, keys := map[string]int{}, map[string]int{}, map[string]map[string]bool{}
 	for _, a := range attempts {
-		if now.Sub(a.at) > loginWindow || a.at.After(now.Add(time.Hour)) || a.implied && clear[a.connection] {
+		if now.Sub(a.at) > loginWindow || a.at.After(now.Add(time.Hour)) || a.implied && said[a.connection] {
 			continue
 		}
 		user := a.user

@@ -79,11 +79,18 @@ func (n *nftParser) compare(left json.RawMessage, values []json.RawMessage, name
 		switch l.CT.Key {
 		case "state":
 			return []condition{{field: fieldState, values: words}}
-		case "status", "direction":
-			return []condition{{field: fieldSometimes}}
+		case "status": // a first packet has none of these marks; one that was passed on is judged there
+			return []condition{{field: fieldState, values: []string{"marked"}}}
+		case "direction":
+			if contains(words, "original") {
+				return []condition{{field: fieldState, values: []string{"new", "established"}}}
+			}
+			return []condition{{field: fieldState, values: []string{"reply"}}}
 		}
 	case l.Fib != nil && l.Fib.Result == "type" && contains(words, "local"):
 		return []condition{{field: fieldProtocol, values: []string{"tcp", "udp"}}} // holds for what is sent to this machine
+	case l.Fib != nil: // checks of the way back, which forged sources fail
+		return []condition{{field: fieldSometimes}}
 	}
 	return unknown
 }

@@ -87,10 +87,19 @@ func parseSSHD(b []byte) *sshdOptions {
 	o := &sshdOptions{values: map[string][]string{}, effective: true}
 	lines(b, func(n int, line string) {
 		if keyword, value := cutWord(line); n <= maxSSHDLines && keyword != "" {
-			o.set(strings.ToLower(keyword), value)
+			o.set(sshdKeyword(keyword), value)
 		}
 	})
 	return o
+}
+
+// sshdKeyword is a keyword in lower case and by its present name.
+func sshdKeyword(s string) string {
+	switch s = strings.ToLower(s); s {
+	case "challengeresponseauthentication", "skeyauthentication":
+		return "kbdinteractiveauthentication"
+	}
+	return s
 }
 
 // load parses a file and what it includes. inMatch says that the file was
@@ -139,7 +148,7 @@ func sshdLine(line string) (keyword, value string) {
 	}
 	i := strings.IndexAny(line, " \t=")
 	if i < 0 {
-		return strings.ToLower(line), ""
+		return sshdKeyword(line), ""
 	}
 	value = strings.TrimLeft(line[i:], " \t")
 	value = strings.TrimLeft(strings.TrimPrefix(value, "="), " \t")
@@ -147,11 +156,7 @@ func sshdLine(line string) (keyword, value string) {
 		value = value[:j]
 	}
 	value = strings.TrimSpace(strings.ReplaceAll(value, `"`, ""))
-	keyword = strings.ToLower(line[:i])
-	if keyword == "challengeresponseauthentication" || keyword == "skeyauthentication" {
-		keyword = "kbdinteractiveauthentication"
-	}
-	return keyword, value
+	return sshdKeyword(line[:i]), value
 }
 
 // sshdDefaults are the defaults of sshd_config(5), OpenSSH 9.

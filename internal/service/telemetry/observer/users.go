@@ -130,6 +130,9 @@ func collectGroups(_ context.Context, p *probe) (any, error) {
 		return nil, fmt.Errorf("the groups cannot be read: %w", err)
 	}
 	p.directoryGap()
+	if len(acc.groups) == maxAccounts {
+		p.gap("only the first %d groups are looked at", maxAccounts)
+	}
 	var f telemetry.Groups
 	gids := map[int]int{}
 	for _, g := range acc.groups {
