@@ -37,6 +37,8 @@ type installation struct {
 	revoked map[string]bool
 	ttl     time.Duration
 	renewed int
+	// loseAnswer makes the next enrolment succeed without the agent hearing of it.
+	loseAnswer bool
 }
 
 func newInstallation(t testing.TB) *installation {
@@ -77,7 +79,15 @@ func (in *installation) enrol(w http.ResponseWriter, r *http.Request) {
 	parsed, _ := wire.ParseToken(token)
 	in.mu.Lock()
 	in.keys[parsed.ID] = req.PublicKey
+	lose := in.loseAnswer
+	in.loseAnswer = false
+	if lose {
+		in.tokens[token] = true
+	}
 	in.mu.Unlock()
+	if lose {
+		panic(http.ErrAbortHandler)
+	}
 	in.answer(w, parsed.ID)
 }
 
@@ -388,5 +398,30 @@ func TestEnrolGuardsTokenAndIdentity(t *testing.T) {
 	}
 	if err := enrol(func(o *EnrolOptions) { o.Force = true }); err != nil {
 		t.Errorf("forced: %v", err)
+	}
+}
+
+func TestEnrolmentWhoseAnswerGotLostIsRepeatedWithTheSameKey(t *testing.T) {
+	in := newInstallation(t)
+	o := EnrolOptions{Server: in.http.URL, Token: in.token("agent-1"), Dir: filepath.Join(t.TempDir(), "agent")}
+	in.loseAnswer = true
+	if _, err := Enrol(t.Context(), o); err == nil {
+		t.Fatal("enrolled without an answer")
+	}
+	first := in.keys["agent-1"]
+	id, err := Enrol(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first == "" || in.keys["agent-1"] != first {
+		t.Error("the second attempt came with another key")
+	}
+	if key, err := id.key(); err != nil {
+		t.Error(err)
+	} else if pub, _ := key.PublicKey(); pub != first {
+		t.Error("the stored seed is not of the enrolled key")
+	}
+	if _, err := os.Stat(filepath.Join(o.Dir, pendingFile)); !os.IsNotExist(err) {
+		t.Errorf("the key of the enrolment is left behind: %v", err)
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,8 +26,14 @@ type link struct {
 	log   *slog.Logger
 	// onNote is called for every note that the server sends.
 	onNote func(wire.Note)
+	// onConnect is called whenever the connection stands anew.
+	onConnect func()
 
 	nc atomic.Pointer[nats.Conn]
+
+	mu   sync.Mutex         // guards lost and drop
+	lost context.Context    // ends when the present connection breaks
+	drop context.CancelFunc // ends lost
 }
 
 // run holds the connection until ctx ends, and moves it where a renewed
@@ -33,7 +41,7 @@ type link struct {
 func (l *link) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		id, moved := l.creds.get()
-		nc, err := l.dial(id)
+		nc, err := l.dial(ctx, id)
 		if err != nil {
 			l.log.Warn("connect to the bus", slog.Any("error", err))
 			if !sleep(ctx, jitter(10*time.Second)) {
@@ -52,7 +60,7 @@ func (l *link) run(ctx context.Context) error {
 	return nil
 }
 
-func (l *link) dial(id Identity) (*nats.Conn, error) {
+func (l *link) dial(ctx context.Context, id Identity) (*nats.Conn, error) {
 	key, err := id.key()
 	if err != nil {
 		return nil, err
@@ -72,12 +80,19 @@ func (l *link) dial(id Identity) (*nats.Conn, error) {
 		nats.IgnoreDiscoveredServers(),
 		nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(),
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
-			return jitter(min(500*time.Millisecond<<min(attempts, 10), 30*time.Second))
+			// Half to all of it, so that a fleet does not come back as one.
+			d := min(200*time.Millisecond<<min(attempts, 10), 30*time.Second)
+			return d/2 + rand.N(d/2)
 		}),
 		// The spool is the buffer.
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(time.Minute),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.trouble("bus connection lost", err) }),
+		nats.ConnectHandler(func(*nats.Conn) { l.connect(ctx) }),
+		nats.ReconnectHandler(func(*nats.Conn) { l.connect(ctx) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			l.disconnect()
+			l.trouble("bus connection lost", err)
+		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.trouble("bus connection", err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.trouble("bus", err) }),
 	)
@@ -112,15 +127,41 @@ func (l *link) note(m *nats.Msg) {
 	l.onNote(n)
 }
 
-// request publishes records and returns the bus's answer.
+func (l *link) connect(ctx context.Context) {
+	l.disconnect()
+	l.mu.Lock()
+	l.lost, l.drop = context.WithCancel(ctx)
+	l.mu.Unlock()
+	l.onConnect()
+}
+
+func (l *link) disconnect() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.drop != nil {
+		l.drop()
+	}
+}
+
+// request publishes records and returns the bus's answer. It does not wait for
+// the answer longer than the connection lasts.
 func (l *link) request(ctx context.Context, message []byte) ([]byte, error) {
 	nc := l.nc.Load()
-	if nc == nil || !nc.IsConnected() {
+	l.mu.Lock()
+	lost := l.lost
+	l.mu.Unlock()
+	if nc == nil || lost == nil || !nc.IsConnected() {
 		return nil, errOffline
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(lost, func() { cancel(errOffline) })()
 	id, _ := l.creds.get()
 	m, err := nc.RequestWithContext(ctx, wire.RecordsSubject(id.Agent), message)
 	if err != nil {
+		if errors.Is(context.Cause(ctx), errOffline) {
+			return nil, errOffline
+		}
 		return nil, fmt.Errorf("publish: %w", err)
 	}
 	return m.Data, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/wire"
 )
 
@@ -59,15 +61,9 @@ func Enrol(ctx context.Context, o EnrolOptions) (Identity, error) {
 	} else if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return Identity{}, fmt.Errorf("look for an identity: %w", err)
 	}
-	probe := filepath.Join(o.Dir, ".probe")
-	if err := writeFile(probe, nil, true); err != nil {
-		return Identity{}, fmt.Errorf("write to the agent's directory: %w", err)
-	}
-	os.Remove(probe)
-
-	key, err := nkeys.CreateUser()
+	key, err := pendingKey(o.Dir, token.ID)
 	if err != nil {
-		return Identity{}, fmt.Errorf("make key: %w", err)
+		return Identity{}, err
 	}
 	seed, err := key.Seed()
 	if err != nil {
@@ -89,7 +85,49 @@ func Enrol(ctx context.Context, o EnrolOptions) (Identity, error) {
 	if err := id.check(); err != nil {
 		return Identity{}, fmt.Errorf("enrol at %s: the server's answer: %w", origin, err)
 	}
-	return id, id.save(o.Dir)
+	if err := id.save(o.Dir); err != nil {
+		return Identity{}, err
+	}
+	if err := os.Remove(filepath.Join(o.Dir, pendingFile)); err != nil {
+		return id, fmt.Errorf("remove the key of the enrolment that is done: %w", err)
+	}
+	return id, nil
+}
+
+const pendingFile = "enrolment.json"
+
+// pendingKey returns the key to enrol with. It is kept until the enrolment is
+// done: where the server's answer got lost, the same token with the same key
+// may be tried again, and with another key it may not. Writing it also shows,
+// before the token is used up, that the directory can be written.
+func pendingKey(dir, token string) (nkeys.KeyPair, error) {
+	path := filepath.Join(dir, pendingFile)
+	var p struct {
+		Token string `json:"token"` // its id, which is no secret
+		Seed  string `json:"seed"`
+	}
+	if b, err := os.ReadFile(path); err == nil && json.Unmarshal(b, &p) == nil && p.Token == token {
+		if key, err := nkeys.FromSeed([]byte(p.Seed)); err == nil {
+			return key, nil
+		}
+	}
+	key, err := nkeys.CreateUser()
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	seed, err := key.Seed()
+	if err != nil {
+		return nil, fmt.Errorf("make key: %w", err)
+	}
+	p.Token, p.Seed = token, string(seed)
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("keep key: %w", err)
+	}
+	if err := durable.WriteFile(path, b, 0o600); err != nil {
+		return nil, fmt.Errorf("write to the agent's directory: %w", err)
+	}
+	return key, nil
 }
 
 // machineID digests the machine's id, which should not be told (machine-id(5)).

@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/wire"
 )
 
@@ -79,7 +80,7 @@ func (id Identity) save(dir string) error {
 	if err != nil {
 		return fmt.Errorf("save identity: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, identityFile), b, true); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, identityFile), b, 0o600); err != nil {
 		return fmt.Errorf("save identity: %w", err)
 	}
 	return nil
@@ -116,29 +117,4 @@ func lifetime(n wire.Identity, now time.Time) time.Duration {
 		}
 	}
 	return max(n.ExpiresAt.Sub(now), time.Minute)
-}
-
-// writeFile replaces a file by a rename; durable also makes it outlive the
-// loss of power.
-func writeFile(path string, b []byte, durable bool) error {
-	f, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil && durable {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".new", path); err != nil || !durable {
-		return err
-	}
-	d, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -40,6 +40,7 @@ type publisher struct {
 	send    request
 	log     *slog.Logger
 	changed func()
+	retry   chan struct{} // says that a new attempt may well succeed
 
 	mu    sync.Mutex // guards what follows
 	fault string     // why the last attempt failed
@@ -66,16 +67,11 @@ func (p *publisher) run(ctx context.Context) error {
 				return err
 			}
 		}
-		if len(records) == 0 {
-			// What waited was lost to damage; the spool has counted it.
-			if !sleep(ctx, linger) {
-				return ctx.Err()
+		n := 0 // none if all that waited was lost to damage, which the spool has counted
+		if len(records) > 0 {
+			if n, err = p.deliver(ctx, first, records); err != nil {
+				return err
 			}
-			continue
-		}
-		n, err := p.deliver(ctx, first, records)
-		if err != nil {
-			return err
 		}
 		sent = first + uint64(n) - 1
 		if err := p.spool.Cut(sent); err != nil {
@@ -110,11 +106,31 @@ func (p *publisher) deliver(ctx context.Context, first uint64, records [][]byte)
 			return 0, ctx.Err()
 		}
 		p.note(err.Error())
-		if !sleep(ctx, jitter(pause)) {
+		if !p.pause(ctx, jitter(pause)) {
 			return 0, ctx.Err()
 		}
 		pause = min(2*pause, retryLongest)
 	}
+}
+
+// again ends the pause before the next attempt. It never blocks.
+func (p *publisher) again() {
+	select {
+	case p.retry <- struct{}{}:
+	default:
+	}
+}
+
+// pause waits, less if again is called, and reports whether ctx still lives.
+func (p *publisher) pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.retry:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
 }
 
 func (p *publisher) attempt(ctx context.Context, message []byte) error {

@@ -71,12 +71,14 @@ func (c *credentials) run(ctx context.Context) {
 		wait = 0 // the clock was set back since
 	}
 	failures := 0
+	kick := c.kick
 	for {
-		kicked, ok := c.pause(ctx, wait)
+		kicked, ok := pause(ctx, wait, kick)
 		if !ok {
 			return
 		}
 		err := c.renew(ctx)
+		kick = c.kick
 		var no *RefusedError
 		switch {
 		case ctx.Err() != nil:
@@ -88,6 +90,7 @@ func (c *credentials) run(ctx context.Context) {
 		case errors.As(err, &no) && no.final():
 			c.setFault("the server does not renew this agent's identity: " + err.Error() + "; if that is wrong, enrol again")
 			wait = jitter(renewRefusedPause)
+			kick = nil // the bus will say the same as the server
 		default:
 			c.setFault("renewal of the identity: " + err.Error())
 			wait = jitter(min(renewFirstPause<<min(failures, 10), renewLongestPause))
@@ -104,13 +107,13 @@ func (c *credentials) run(ctx context.Context) {
 }
 
 // pause waits, or less if a renewal is asked for.
-func (c *credentials) pause(ctx context.Context, d time.Duration) (kicked, ok bool) {
+func pause(ctx context.Context, d time.Duration, kick <-chan struct{}) (kicked, ok bool) {
 	t := time.NewTimer(max(d, 0))
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return false, true
-	case <-c.kick:
+	case <-kick:
 		return true, true
 	case <-ctx.Done():
 		return false, false

@@ -54,7 +54,8 @@ func Run(ctx context.Context, cfg Config) error {
 		spool: sp, emit: newEmitter(sp), changes: make(chan struct{}, 1)}
 	rep.creds = newCredentials(cfg.Dir, id, cfg.Log, rep.changed)
 	rep.link = &link{creds: rep.creds, log: cfg.Log, onNote: rep.onNote}
-	rep.publisher = &publisher{spool: sp, send: rep.link.request, log: cfg.Log, changed: rep.changed}
+	rep.publisher = &publisher{spool: sp, send: rep.link.request, log: cfg.Log, changed: rep.changed, retry: make(chan struct{}, 1)}
+	rep.link.onConnect = rep.publisher.again
 	host := service.Host{Root: cfg.Root, Log: cfg.Log, Emit: rep.emit.emit}
 	for _, o := range cfg.Observers {
 		rep.observers = append(rep.observers, supervise(o, host, rep.changed))

@@ -135,5 +135,10 @@ func (r *reporter) writeStatus(st wire.AgentState) error {
 	if err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(r.dir, statusFile), b, false)
+	// Whole for every reader, but not worth a wait for the disk each minute.
+	path := filepath.Join(r.dir, statusFile)
+	if err := os.WriteFile(path+".new", b, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+".new", path)
 }

@@ -10,6 +10,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -17,6 +18,10 @@ import (
 // operation costs about one. Estimates assume that lists are as long as
 // plausible facts have them, see sizes.
 const MaxCost = 5_000_000
+
+// MaxNesting bounds how deep loops and bindings stand inside each other: with
+// each level a value can double, and the estimate takes twice as long.
+const MaxNesting = 6
 
 // MaxExpressionBytes bounds the text of an expression.
 const MaxExpressionBytes = 8 << 10
@@ -75,6 +80,9 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 	if !checked.OutputType().IsExactType(want) {
 		return nil, fault(fmt.Sprintf("gives %s, but %s is needed", checked.OutputType(), want))
 	}
+	if deep := nesting(checked); deep > MaxNesting {
+		return nil, fault(fmt.Sprintf("nests %d loops and bindings, the limit is %d", deep, MaxNesting))
+	}
 	est, err := e.env.EstimateCost(checked, sizes{})
 	if err != nil {
 		return nil, fault("its cost cannot be estimated: " + err.Error())
@@ -88,6 +96,21 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 	}
 	at := e.reads(expr, checked)
 	return &Program{expr: expr, prg: prg, at: at, reads: slices.Sorted(maps.Keys(at))}, nil
+}
+
+// nesting is how deep loops and bindings stand inside each other.
+func nesting(checked *cel.Ast) int {
+	deepest := 0
+	for _, c := range ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.ComprehensionKind)) {
+		depth := 1
+		for at, ok := c.Parent(); ok; at, ok = at.Parent() {
+			if at.Kind() == ast.ComprehensionKind {
+				depth++
+			}
+		}
+		deepest = max(deepest, depth)
+	}
+	return deepest
 }
 
 // reads returns the fact kinds that a checked expression refers to, each with

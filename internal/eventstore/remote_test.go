@@ -192,4 +192,3 @@ func TestDataIsKeptByteForByte(t *testing.T) {
 		}
 	})
 }
-

@@ -74,9 +74,9 @@ func attachment(contentType, name string, data []byte) *raw {
 
 // standing is a tenant's judgement with who is responsible and its name.
 type standing struct {
-	evidence.Judgement
-	responsibility.Assignment
-	name string
+	judgement evidence.Judgement
+	assigned  responsibility.Assignment
+	name      string
 }
 
 // standings returns every judgement of the tenant.
@@ -116,7 +116,7 @@ func (a *API) standings(c call) ([]standing, error) {
 func oscalStandings(rows []standing) []oscal.Standing {
 	out := make([]oscal.Standing, len(rows))
 	for i, r := range rows {
-		out[i] = oscal.Standing{Judgement: r.Judgement, Assignment: r.Assignment, Name: r.name}
+		out[i] = oscal.Standing{Judgement: r.judgement, Assignment: r.assigned, Name: r.name}
 	}
 	return out
 }
@@ -137,8 +137,8 @@ func (a *API) exportResults(c call, rows []standing) (*raw, error) {
 
 func earliestSince(rows []standing, first time.Time) time.Time {
 	for _, r := range rows {
-		if r.Judgement.Since.Before(first) {
-			first = r.Judgement.Since
+		if r.judgement.Since.Before(first) {
+			first = r.judgement.Since
 		}
 	}
 	return first
@@ -147,7 +147,7 @@ func earliestSince(rows []standing, first time.Time) time.Time {
 func (a *API) crm(c call, rows []standing) sheet.Matrix {
 	m := sheet.Matrix{Provider: "Provider", Tenant: c.tenant.Name, TenantID: c.tenant.ID, At: a.cfg.Now(), Catalogue: a.cfg.Posture.Catalogue().Catalogue}
 	for _, r := range rows {
-		m.Standings = append(m.Standings, sheet.Standing{Duty: r.Duty, Subject: r.Subject, Assignment: r.Assignment, Verdict: r.Verdict})
+		m.Standings = append(m.Standings, sheet.Standing{Duty: r.judgement.Duty, Subject: r.judgement.Subject, Assignment: r.assigned, Verdict: r.judgement.Verdict})
 	}
 	return m
 }

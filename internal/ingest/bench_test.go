@@ -1,11 +1,10 @@
 package ingest
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +41,7 @@ func (plainJudge) Apply(tx *store.Tx, obs Observation) error {
 		return err
 	}
 	for f, at := range confirmed {
-		if _, err := tx.ConfirmFact(obs.Subject, f.kind, f.digest, at); err != nil {
+		if err := tx.ConfirmFacts(obs.Subject, []string{f.kind}, at); err != nil {
 			return err
 		}
 	}
@@ -57,8 +56,6 @@ type hostFact struct {
 	Name  string   `json:"name"`
 }
 
-const benchFirst = 1_000_000_001 // sequences of ten digits, so that a batch can be patched
-
 // BenchmarkIngest takes in batches of 500 records of 100 agents: 80 % activities
 // of about 300 bytes, 15 % confirmed facts, 5 % changed facts; and counts a
 // record when its batch is acknowledged, with everything on disk.
@@ -70,20 +67,23 @@ func BenchmarkIngest(b *testing.B) {
 
 func benchmarkIngest(b *testing.B, s *store.Store) {
 	const agents, records = 100, 500
-	r := openRig(b, s, b.TempDir(), func(c *Config) {
-		c.Judge, c.SyncEvery, c.Kinds = plainJudge{}, 0, benchKinds(b)
-	})
-	enrol(b, s, agents)
+	r := openBench(b, s, agents)
 	r.start()
-	template := benchBatch(b, records)
-	acks := make(chan string, agents)
+	batch := benchBatch(b, records)
+	size := 0
+	acks := make(answers, agents)
 	n, began := 0, time.Now()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for b.Loop() {
-		first := []byte(strconv.Itoa(benchFirst + n*records))
+		batch.First = uint64(1 + n*records)
+		data, err := wire.EncodeBatch(batch)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = len(data)
 		for i := range agents {
-			d := &delivery{tenant: "t", agent: fmt.Sprint("agent", i), data: bytes.Replace(template, []byte("1000000001"), first, 1), received: time.Now(), answer: acks}
+			d := &message{acks, "t", fmt.Sprint("agent", i), data, time.Now()}
 			if err := r.in.Handle(b.Context(), d); err != nil {
 				b.Fatal(err)
 			}
@@ -99,7 +99,15 @@ func benchmarkIngest(b *testing.B, s *store.Store) {
 	total := float64(n * agents * records)
 	b.ReportMetric(total/time.Since(began).Seconds(), "records/s")
 	b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/total, "B/record")
-	b.ReportMetric(float64(len(template))/records, "wire-B/record")
+	b.ReportMetric(float64(size)/records, "wire-B/record")
+}
+
+func openBench(b *testing.B, s *store.Store, agents int) *rig {
+	r := openRig(b, s, b.TempDir(), func(c *Config) {
+		c.Judge, c.SyncEvery, c.Kinds, c.Decode = plainJudge{}, 250*time.Millisecond, benchKinds(b), wire.DecodeBatch
+	})
+	enrol(b, s, agents)
+	return r
 }
 
 func benchKinds(b *testing.B) *assessment.Environment {
@@ -124,7 +132,6 @@ func enrol(b *testing.B, s *store.Store, n int) {
 		if err := tx.InsertVDC(&estate.VDC{ID: "v", Tenant: "t", Name: "v", CreatedAt: now}); err != nil {
 			return err
 		}
-		var list []store.AgentIngest
 		for i := range n {
 			id := fmt.Sprint("agent", i)
 			if err := tx.InsertVM(&estate.VM{ID: "vm" + id, Tenant: "t", VDC: "v", Name: id, State: lifecycle.Initial[0], CreatedAt: now}); err != nil {
@@ -133,18 +140,18 @@ func enrol(b *testing.B, s *store.Store, n int) {
 			if err := tx.InsertAgent(store.Agent{ID: id, Tenant: "t", VM: "vm" + id, PublicKey: id, EnrolledAt: now}); err != nil {
 				return err
 			}
-			list = append(list, store.AgentIngest{ID: id, Epoch: "e", Sequence: benchFirst - 1, SeenAt: now})
 		}
-		return tx.AdvanceAgents(list)
+		return nil
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
 }
 
-func benchBatch(b *testing.B, records int) []byte {
+func benchBatch(b *testing.B, records int) wire.Batch {
 	now := time.Now().UTC()
-	batch := wire.Batch{Epoch: "e", First: benchFirst, SentAt: now}
+	random := rand.New(rand.NewPCG(1, 2))
+	batch := wire.Batch{Epoch: "e", First: 1, SentAt: now}
 	for i := range records {
 		at := now.Add(time.Duration(i) * time.Microsecond)
 		data, err := json.Marshal(hostFact{Units: strings.Fields(strings.Repeat("nginx.service ssh.service ", 8)), Busy: float64(i) / 7, Count: i, Name: "unit"})
@@ -162,14 +169,10 @@ func benchBatch(b *testing.B, records int) []byte {
 			rec.Digest = canonical.Digest([]byte("the one before"))
 		default:
 			rec = evidence.Record{Class: evidence.ClassActivity, Kind: "process.start", Time: at, Data: json.RawMessage(fmt.Sprintf(
-				`{"activity_id":1,"class_uid":1007,"process":{"pid":%d,"name":"worker","cmd_line":"/usr/lib/app/worker --queue=%d --verbose","uid":%d,"parent":{"pid":%d,"name":"systemd"}},"actor":{"user":"app%d"},"device":"host%d","message":"process started by the scheduler"}`,
-				1000+i, i%7, i%40, 1+i%3, i%5, i%9))}
+				`{"activity_id":1,"class_uid":1007,"process":{"pid":%d,"name":"worker","cmd_line":"/usr/lib/app/worker --queue=%d --verbose","uid":%d,"parent":{"pid":%d,"name":"systemd"}},"actor":{"user":"app%d"},"device":"host%d","message":"started by the scheduler","uid":"%016x%016x"}`,
+				random.IntN(1<<22), random.IntN(1000), random.IntN(60000), random.IntN(1<<22), i%5, random.IntN(90), random.Uint64(), random.Uint64()))}
 		}
 		batch.Records = append(batch.Records, rec)
 	}
-	out, err := json.Marshal(batch)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return out
+	return batch
 }

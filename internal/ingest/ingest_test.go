@@ -149,7 +149,7 @@ func TestOldEpochAfterANewOne(t *testing.T) {
 	r.wantSequences(1, 1, 1)
 }
 
-//demarc:invariant 3
+// A tenant changes nothing of another (invariant 3 of the design).
 func TestForeignRevokedAndUnknownAgents(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		r, now := newRig(t, s, nil), time.Now().Add(-time.Minute)
@@ -221,13 +221,16 @@ func TestBatchesThatCannotBeRead(t *testing.T) {
 			return decodeJSON(data)
 		}
 	}), time.Now()
-	for _, data := range []string{"", "{", "panic", `{"epoch":"a b","first":1}`, `{"epoch":"a","first":0}`, `{"epoch":"a","first":18446744073709551615}`, `{"epoch":"a","first":1}`} {
-		if got := <-r.sendBytes("t1", "a1", []byte(data)); !strings.HasPrefix(got, "reject: ") {
+	for _, data := range []string{"", "{", "panic", `{"epoch":"a","first":"private words"}`, `{"epoch":"a b","first":1}`, `{"epoch":"a","first":0}`, `{"epoch":"a","first":18446744073709551615}`, `{"epoch":"a","first":1}`} {
+		if got := <-r.sendBytes("t1", "a1", []byte(data)); !strings.HasPrefix(got, "reject: ") || strings.Contains(got, "private") {
 			t.Errorf("%q: %s", data, got)
 		}
 	}
 	r.want(r.send("t1", "a1", batch("e", 1, activity(1, now))), "ack")
-	if a := r.agent("a1"); a.Rejected != 7 {
+	// Its successor does not wait for a batch that was refused.
+	r.want(r.sendBytes("t1", "a1", []byte("}")), "reject: "+unreadable)
+	r.want(r.send("t1", "a1", batch("e", 5, activity(5, now))), "ack")
+	if a := r.agent("a1"); a.Rejected != 9 || a.Lost != 3 || a.Sequence != 5 {
 		t.Errorf("agent %+v", a)
 	}
 }
@@ -272,7 +275,7 @@ func TestUnknownConfirmationAsksForResync(t *testing.T) {
 // brittle fails for a while, as stores do: before the work, or after it.
 type brittle struct {
 	eventstore.Store
-	metrics *metrics.Store
+	metrics metrics.Store
 	state   *store.Store
 	calls   atomic.Int64
 	failing func(call int64) (before, after bool)
@@ -322,7 +325,7 @@ func TestStoresThatFailForAWhile(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		b := &brittle{failing: func(call int64) (bool, bool) { return call%7 == 1, call%7 == 3 }}
 		r := newRig(t, s, func(c *Config) {
-			b.Store, b.metrics, b.state = c.Events.(eventstore.Store), c.Metrics.(*metrics.Store), s
+			b.Store, b.metrics, b.state = c.Events.(eventstore.Store), c.Metrics.(metrics.Store), s
 			c.State, c.Events, c.Metrics = brittleState{b}, brittleEvents{b}, brittleMetrics{b}
 		})
 		now := time.Now().Add(-time.Minute)

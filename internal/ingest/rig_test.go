@@ -73,11 +73,17 @@ func (j *testJudge) Apply(tx *store.Tx, obs Observation) error {
 	resync := false
 	for _, f := range obs.Facts {
 		if f.Data == nil {
-			same, err := tx.ConfirmFact(obs.Subject, f.Kind, f.Digest, f.ObservedAt)
-			if err != nil {
+			old, err := tx.Fact(obs.Subject, f.Kind)
+			if err != nil && !errors.Is(err, store.ErrNotFound) {
 				return err
 			}
-			resync = resync || !same
+			if err != nil || old.Digest != f.Digest {
+				resync = true
+				continue
+			}
+			if err := tx.ConfirmFacts(obs.Subject, []string{f.Kind}, f.ObservedAt); err != nil {
+				return err
+			}
 			continue
 		}
 		old, err := tx.Fact(obs.Subject, f.Kind)
@@ -110,21 +116,25 @@ func (j *testJudge) Apply(tx *store.Tx, obs Observation) error {
 	return nil
 }
 
-// delivery is a Delivery whose answer can be awaited.
-type delivery struct {
+// answers receives what deliveries are answered.
+type answers chan string
+
+// message is a Delivery whose answer can be awaited.
+type message struct {
+	answers
 	tenant, agent string
 	data          []byte
 	received      time.Time
-	answer        chan string
 }
 
-func (d *delivery) Tenant() string            { return d.tenant }
-func (d *delivery) Agent() string             { return d.agent }
-func (d *delivery) Data() []byte              { return d.data }
-func (d *delivery) Received() time.Time       { return d.received }
-func (d *delivery) Ack() error                { d.answer <- "ack"; return nil }
-func (d *delivery) Retry(time.Duration) error { d.answer <- "retry"; return nil }
-func (d *delivery) Reject(why string) error   { d.answer <- "reject: " + why; return nil }
+func (m *message) Tenant() string      { return m.tenant }
+func (m *message) Agent() string       { return m.agent }
+func (m *message) Data() []byte        { return m.data }
+func (m *message) Received() time.Time { return m.received }
+
+func (a answers) Ack() error                { a <- "ack"; return nil }
+func (a answers) Retry(time.Duration) error { a <- "retry"; return nil }
+func (a answers) Reject(why string) error   { a <- "reject: " + why; return nil }
 
 // rig is an ingest with real stores, two tenants and agents a1, a2 (t1), b1
 // (t2) and a revoked a9 (t1).
@@ -133,7 +143,7 @@ type rig struct {
 	in      *Ingest
 	state   *store.Store
 	events  eventstore.Store
-	metrics *metrics.Store
+	metrics metrics.Store
 	judge   *testJudge
 	resyncs chan string
 	stop    func()
@@ -184,7 +194,7 @@ func openRig(t testing.TB, s *store.Store, dir string, change func(*Config)) *ri
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { events.Close() })
-	numbers, err := metrics.Open(metrics.Config{Dir: filepath.Join(dir, "metrics"), Log: log})
+	numbers, err := metrics.Open(metrics.Config{Address: filepath.Join(dir, "metrics"), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,11 +232,11 @@ func (r *rig) send(tenant, agent string, b wire.Batch) chan string {
 
 func (r *rig) sendBytes(tenant, agent string, data []byte) chan string {
 	r.t.Helper()
-	d := &delivery{tenant: tenant, agent: agent, data: data, received: time.Now(), answer: make(chan string, 2)}
-	if err := r.in.Handle(r.t.Context(), d); err != nil {
+	answer := make(answers, 2)
+	if err := r.in.Handle(r.t.Context(), &message{answer, tenant, agent, data, time.Now()}); err != nil {
 		r.t.Fatal(err)
 	}
-	return d.answer
+	return answer
 }
 
 func (r *rig) want(answer chan string, want string) {

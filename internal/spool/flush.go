@@ -4,7 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
+
+	"github.com/demarc/demarc/internal/durable"
 )
 
 // flushLoop makes groups durable one after the other; while one waits for the
@@ -99,7 +100,7 @@ func (s *Spool) roll(first uint64) error {
 		err = os.Rename(path+".new", path)
 	}
 	if err == nil {
-		err = syncDir(s.cfg.Dir)
+		err = durable.SyncDir(s.cfg.Dir)
 	}
 	if err == nil && s.state.f != nil {
 		err = s.state.f.Sync()
@@ -129,13 +130,4 @@ func removeIfThere(path string) error {
 		return err
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
 }

@@ -51,8 +51,9 @@ func (s *Spool) Wait(ctx context.Context, after uint64) error {
 // Read returns encoded records that follow each other without a gap, the first
 // one being the first above after that can still be read; there are at most
 // maxRecords of them, of maxBytes together unless the first alone is larger.
-// It returns none if there is none. Records that the disk did not give back
-// are skipped and counted as lost. The records belong to the caller.
+// Records that the disk did not give back are skipped and counted as lost. If
+// no record can be read, first is where the next one will be, and everything
+// before it can be cut. The records belong to the caller.
 func (s *Spool) Read(after uint64, maxRecords, maxBytes int) (first uint64, records [][]byte, err error) {
 	v, err := s.view()
 	if err != nil {
@@ -95,6 +96,9 @@ func (s *Spool) Read(after uint64, maxRecords, maxBytes int) (first uint64, reco
 		total += len(payload)
 		records = append(records, slices.Clone(payload))
 		want++
+	}
+	if len(records) == 0 {
+		first = want
 	}
 	return first, records, nil
 }

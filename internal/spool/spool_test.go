@@ -420,3 +420,40 @@ func BenchmarkAppend(b *testing.B) {
 		b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "records/s")
 	})
 }
+
+// Damage at the very end of the log, while it is open, must not make the reader
+// turn on the spot.
+func TestReaderGetsPastDamageAtTheEnd(t *testing.T) {
+	s := open(t, Config{Dir: t.TempDir()})
+	for i := 1; i <= 5; i++ {
+		if _, err := s.Append(t.Context(), record(evidence.ClassFact, i, 100)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.OpenFile(s.segments[0].path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt(bytes.Repeat([]byte{0xff}, int(s.segments[0].size)-headerBytes-3), headerBytes+3); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first, records, err := s.Read(0, 100, 1<<20)
+	if err != nil || len(records) != 0 || first != 6 {
+		t.Fatalf("first %d, %d records, %v", first, len(records), err)
+	}
+	if err := s.Cut(first - 1); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Lost != 5 || st.Waiting != 0 {
+		t.Errorf("%+v", st)
+	}
+	if _, err := s.Append(t.Context(), record(evidence.ClassFact, 6, 100)); err != nil {
+		t.Fatal(err)
+	}
+	if seqs, numbers := readAll(t, s, 5); len(seqs) != 1 || seqs[0] != 6 || numbers[0] != 6 {
+		t.Errorf("read %v %v", seqs, numbers)
+	}
+}

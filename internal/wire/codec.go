@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -28,18 +27,32 @@ var (
 	ErrTooLarge = fmt.Errorf("%w: too large", ErrBatch)
 )
 
-// The coders are made at first use and never changed; both are safe for
-// concurrent use through EncodeAll and DecodeAll.
+// The coders are safe for concurrent use through EncodeAll and DecodeAll. They
+// are made with the package and not at first use, which could lie in a
+// synctest bubble: the channels inside would then be closed to all others.
 var (
-	zstdEncoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-		return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-			zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
-	})
-	zstdDecoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxBatchBytes),
-			zstd.WithDecoderMaxWindow(MaxBatchBytes))
-	})
+	zstdEncoder = newEncoder()
+	zstdDecoder = newDecoder()
 )
+
+func newEncoder() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		panic("wire: options of the encoder: " + err.Error())
+	}
+	e.EncodeAll(nil, nil) // makes the channels
+	return e
+}
+
+func newDecoder() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(MaxBatchBytes),
+		zstd.WithDecoderMaxWindow(MaxBatchBytes))
+	if err != nil {
+		panic("wire: options of the decoder: " + err.Error())
+	}
+	return d
+}
 
 // EncodeBatch returns b as JSON compressed with Zstandard (RFC 8878). It checks
 // every record as DecodeBatch will.
@@ -88,11 +101,7 @@ func EncodeRaw(epoch string, first uint64, sentAt time.Time, records [][]byte) (
 		buf = append(buf, r...)
 	}
 	buf = append(buf, ']', '}')
-	enc, err := zstdEncoder()
-	if err != nil {
-		return nil, fmt.Errorf("compress batch: %w", err)
-	}
-	out := enc.EncodeAll(buf, make([]byte, 0, len(buf)/4+128))
+	out := zstdEncoder.EncodeAll(buf, make([]byte, 0, len(buf)/4+128))
 	if len(out) > MaxMessageBytes {
 		return nil, fmt.Errorf("%w: %d bytes compressed, the limit is %d", ErrTooLarge, len(out), MaxMessageBytes)
 	}

@@ -22,11 +22,7 @@ func DecodeBatch(message []byte) (Batch, error) {
 	if len(message) > MaxMessageBytes {
 		return Batch{}, fmt.Errorf("%w: %d bytes compressed, the limit is %d", ErrTooLarge, len(message), MaxMessageBytes)
 	}
-	dec, err := zstdDecoder()
-	if err != nil {
-		return Batch{}, fmt.Errorf("decompress batch: %w", err)
-	}
-	raw, err := dec.DecodeAll(message, nil)
+	raw, err := zstdDecoder.DecodeAll(message, nil)
 	if err != nil {
 		return Batch{}, fmt.Errorf("%w: decompress: %w", ErrBatch, err)
 	}

@@ -5,12 +5,14 @@ package all
 
 import (
 	"github.com/demarc/demarc/internal/service"
-	p0 "github.com/demarc/demarc/internal/service/telemetry"
+	p0 "github.com/demarc/demarc/internal/service/hardening"
+	p1 "github.com/demarc/demarc/internal/service/telemetry"
 )
 
 // Services returns a new value of each, in the order of their folders.
 func Services() []service.Service {
 	return []service.Service{
 		p0.New(),
+		p1.New(),
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -205,4 +206,27 @@ func TestReads(t *testing.T) {
 	if slices.Contains(reads, "host.resources") || slices.Contains(reads, hardening.FactResult) {
 		t.Errorf("reads %v: a fact that changes all the time, or its own, must not call for it", reads)
 	}
+}
+
+func TestDeriveBeforePrepare(t *testing.T) {
+	if _, err := hardening.With(hardening.BuiltIn()).Derive(readHost(t, hardening.Debian).input(t)); err == nil {
+		t.Fatal("no error")
+	}
+}
+
+func TestDeriveIsSafeForConcurrentUse(t *testing.T) {
+	s := prepared(t)
+	in := readHost(t, hardening.Debian).input(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 5 {
+				out, err := s.Derive(in)
+				if err != nil || len(out) != 1 || out[0].Data.(hardening.Result).Failed != 0 {
+					t.Errorf("%+v, %v", out, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

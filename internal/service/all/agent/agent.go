@@ -6,9 +6,12 @@ package agent
 
 import (
 	"github.com/demarc/demarc/internal/service"
+	p0 "github.com/demarc/demarc/internal/service/telemetry/observer"
 )
 
 // Observers returns a new value of each, in the order of their folders.
 func Observers() []service.Observer {
-	return []service.Observer{}
+	return []service.Observer{
+		p0.New(),
+	}
 }

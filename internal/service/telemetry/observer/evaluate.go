@@ -3,8 +3,10 @@ package observer
 import "fmt"
 
 const (
-	maxJumps = 32        // nested chains; the kernel allows 16
-	maxSteps = 3_000_000 // rules looked at in one evaluation
+	maxJumps = 32 // nested chains; the kernel allows 16
+	// maxSteps bounds one evaluation: a rule counts as ten steps, and each port
+	// range or element of a map that it compares as one.
+	maxSteps = 30_000_000
 )
 
 // packet is a new or established connection from somewhere to this machine.
@@ -135,7 +137,7 @@ func (w *walkState) chain(c *chain, source string, depth int) ending {
 		return undecided
 	}
 	for _, r := range c.rules {
-		if w.e.steps++; w.e.steps > maxSteps {
+		if w.e.steps += 10 + len(r.choices); w.e.steps > maxSteps {
 			w.e.approximate = true
 			w.accept(source, "too many rules to follow", false)
 			return decided
@@ -260,6 +262,7 @@ func (w *walkState) one(c condition) matched {
 		return decide(contains(c.values, w.pkt.state))
 	case fieldPort:
 		hit := false
+		w.e.steps += len(c.ports)
 		for _, r := range c.ports {
 			hit = hit || w.pkt.port >= r.from && w.pkt.port <= r.to
 		}
@@ -281,11 +284,7 @@ func (w *walkState) one(c condition) matched {
 
 // source judges a condition on the source address.
 func (w *walkState) source(c condition) matched {
-	everyone, local := false, len(c.prefixes) > 0
-	for _, p := range c.prefixes {
-		everyone = everyone || p.Bits() == 0
-		local = local && p.Addr().IsLoopback()
-	}
+	everyone, local := c.everyone, c.loopback
 	switch {
 	case w.pkt.loopback:
 		if local != c.negate {

@@ -73,6 +73,8 @@ type condition struct {
 	// prefixes are the addresses of a source; name is how people know them.
 	prefixes []netip.Prefix
 	name     string
+	// everyone and loopback say what the prefixes amount to; finish sets them.
+	everyone, loopback bool
 }
 
 const (
@@ -101,9 +103,18 @@ func (r portRange) String() string {
 	return fmt.Sprintf("%d-%d", r.from, r.to)
 }
 
-// finish puts the base chains in order; it is called once, after parsing.
+// finish puts the base chains in order and sums up sources; it is called after
+// parsing.
 func (r *ruleset) finish() {
 	r.order = nil
+	for _, c := range r.chains {
+		for i := range c.rules {
+			sumUp(c.rules[i].conditions)
+			for j := range c.rules[i].choices {
+				sumUp(c.rules[i].choices[j].conditions)
+			}
+		}
+	}
 	for _, c := range r.chains {
 		if c.hook != "" {
 			r.order = append(r.order, c)
@@ -113,6 +124,21 @@ func (r *ruleset) finish() {
 		return cmp.Or(cmp.Compare(hookOrder(a.hook), hookOrder(b.hook)), cmp.Compare(a.priority, b.priority),
 			strings.Compare(a.family, b.family), strings.Compare(a.table, b.table), strings.Compare(a.name, b.name))
 	})
+}
+
+func sumUp(conditions []condition) {
+	for i := range conditions {
+		c := &conditions[i]
+		if c.field != fieldSource || len(c.prefixes) == 0 {
+			continue
+		}
+		c.loopback = true
+		for _, p := range c.prefixes {
+			c.everyone = c.everyone || p.Bits() == 0
+			c.loopback = c.loopback && p.Addr().IsLoopback()
+		}
+		c.prefixes = nil // a list may have thousands
+	}
 }
 
 func hookOrder(hook string) int {

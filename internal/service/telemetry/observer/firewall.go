@@ -62,7 +62,7 @@ func assess(rules *ruleset, sockets []socket, admin []int) telemetry.Firewall {
 	f.InputPolicy, f.InputPolicy6 = rules.policy("input", 4), rules.policy("input", 6)
 	f.OutputPolicy, f.ForwardPolicy = rules.policy("output", 4), rules.policy("forward", 4)
 	e := &evaluation{rules: rules}
-	f.Open = openings(e)
+	// The ports in use first, while there is room for steps.
 	for _, s := range sockets {
 		if s.addr.IsLoopback() {
 			continue
@@ -78,6 +78,7 @@ func assess(rules *ruleset, sockets []socket, admin []int) telemetry.Firewall {
 		}
 	}
 	f.OpenToAny, f.AdminOpenToAny = uniq(f.OpenToAny), uniq(f.AdminOpenToAny)
+	f.Open = openings(e)
 	f.Approximate = e.approximate
 	quiet := &evaluation{rules: rules} // what follows does not bear on the openings
 	f.LoopbackAccepted = quiet.inbound(packet{family: 4, protocol: "tcp", port: unlikelyPort, state: "new", loopback: true}).any
@@ -214,6 +215,10 @@ func (p *probe) legacyTables() ([]int, error) {
 func (p *probe) nftables(ctx context.Context) (*ruleset, error) {
 	stamp := fmt.Sprint(p.now().UnixNano())
 	if p.live {
+		// To ask would make the kernel load the module, and the observer changes nothing.
+		if !p.moduleLoaded("nf_tables") {
+			return &ruleset{backend: "none"}, nil
+		}
 		generation, err := nftGeneration()
 		switch {
 		case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.EINVAL), errors.Is(err, unix.EOPNOTSUPP):

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -183,8 +184,8 @@ func write(t testing.TB, root, name, text string) string {
 
 func TestFiles(t *testing.T) {
 	root := t.TempDir()
-	write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nme:x:"+itoa(os.Getuid())+":"+itoa(os.Getgid())+"::/home/me:/bin/sh\n")
-	write(t, root, "/etc/group", "root:x:0:\nmine:x:"+itoa(os.Getgid())+":\n")
+	write(t, root, "/etc/passwd", "root:x:0:0::/root:/bin/sh\nme:x:"+strconv.Itoa(os.Getuid())+":"+strconv.Itoa(os.Getgid())+"::/home/me:/bin/sh\n")
+	write(t, root, "/etc/group", "root:x:0:\nmine:x:"+strconv.Itoa(os.Getgid())+":\n")
 	write(t, root, "/proc/1/mountinfo", "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n")
 	write(t, root, "/var/lib/dpkg/status", "Package: a\nStatus: install ok installed\nVersion: 1\n")
 	write(t, root, "/var/lib/dpkg/info/a.list", "/bin/su\n")
@@ -261,6 +262,13 @@ func TestHostileFiles(t *testing.T) {
 	}
 	if _, err := p.read("/etc/pipe"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("reading a pipe: %v", err)
+	}
+	// A user may link a device in the place of a file; to open it could make it act.
+	if err := os.Symlink("/dev/zero", filepath.Join(root, "etc/device")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.read("/etc/device"); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("reading a link to a device: %v", err)
 	}
 	write(t, root, "/etc/sudoers", "@include /etc/sudoers\n")
 	if _, err := p.sudoers(); err == nil || !strings.Contains(err.Error(), "visudo -c") {

@@ -3,6 +3,7 @@ package observer
 import (
 	"bytes"
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/demarc/demarc/internal/service/telemetry"
@@ -52,7 +53,7 @@ func staleProcess(p *probe, pr process) (stale, readable bool) {
 	if strings.HasSuffix(pr.exe, " (deleted)") {
 		return systemPath(pr.exe), true
 	}
-	b, err := p.readUpTo("/proc/"+itoa(pr.pid)+"/maps", 4<<20)
+	b, err := p.readUpTo("/proc/"+strconv.Itoa(pr.pid)+"/maps", 4<<20)
 	if err != nil {
 		return false, absent(err)
 	}

@@ -189,14 +189,3 @@ func TestDearCollectorsRest(t *testing.T) {
 		_ = stop()
 	})
 }
-
-// BenchmarkFullRun reads every fact of this machine once, with nothing remembered.
-func BenchmarkFullRun(b *testing.B) {
-	for b.Loop() {
-		p := newProbe("/", time.Now)
-		for _, task := range collectors() {
-			collectSafely(b.Context(), task.collect, p.forRun())
-		}
-	}
-	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/run")
-}

@@ -17,6 +17,9 @@ func collectSSHD(ctx context.Context, p *probe) (any, error) {
 	if !f.Installed {
 		return f, nil
 	}
+	if u, err := p.units(); err == nil { // systemd may listen for it
+		f.Running = f.Running || u.active["ssh.socket"] || u.active["sshd.socket"]
+	}
 	if pkg, ok := p.installed(ctx)["openssh-server"]; ok {
 		f.Version = pkg.Version
 	}

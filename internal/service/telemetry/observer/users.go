@@ -27,6 +27,7 @@ func collectUsers(_ context.Context, p *probe) (any, error) {
 	if len(acc.users) == maxAccounts {
 		p.gap("only the first %d accounts are looked at", maxAccounts)
 	}
+	p.directoryGap()
 	keys := p.keyHolders()
 	admins := p.administrators(acc)
 	logins, loginsKnown := p.lastLogins(acc)
@@ -127,6 +128,10 @@ func collectGroups(_ context.Context, p *probe) (any, error) {
 	acc, err := p.accounts()
 	if err != nil {
 		return nil, fmt.Errorf("the groups cannot be read: %w", err)
+	}
+	p.directoryGap()
+	if len(acc.groups) == maxAccounts {
+		p.gap("only the first %d groups are looked at", maxAccounts)
 	}
 	var f telemetry.Groups
 	gids := map[int]int{}

@@ -1,0 +1,209 @@
+package console
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/demarc/demarc/api"
+)
+
+// dutyPage is everything about one duty of a tenant.
+type dutyPage struct {
+	Tenant string
+	Duty   api.Duty
+	// About is the subject that the page explains: a VM, a VDC or the tenant.
+	// Without a name no subject is chosen.
+	About api.Subject
+	// Explained is nil where no subject is chosen, or none may be shown.
+	Explained *api.Explanation
+	Timeline  timeline
+	// Past are the replaced verdicts, newest first.
+	Past []api.PastVerdict
+	// Subjects are the verdicts of all VMs or VDCs of the tenant.
+	Subjects []api.Verdict
+	Counts   api.Counts
+	// Withheld says that the duty is about the provider's own estate and the
+	// visitor is not of the provider.
+	Withheld bool
+	Forms    []statementForm
+}
+
+// statementForm is the form of an attestation or a waiver with what was sent.
+type statementForm struct {
+	Type, Text, Expires string
+	// Earliest and Latest bound the expiry, as dates.
+	Earliest, Latest string
+	Problem          *problemPage
+}
+
+func (c *Console) duty(v *visit) error {
+	page, err := c.dutyPage(v)
+	if err != nil {
+		return err
+	}
+	c.render(v, http.StatusOK, "duty", page.Duty.ID, page)
+	return nil
+}
+
+func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
+	d, err := c.findDuty(v)
+	if err != nil {
+		return nil, err
+	}
+	t, err := v.client.Tenant(v, v.tenant())
+	if err != nil {
+		return nil, err
+	}
+	page := &dutyPage{Tenant: t.Name, Duty: d, About: api.Subject{Scope: "tenant", ID: t.ID, Name: t.Name}}
+	q := v.r.URL.Query()
+	switch d.Scope {
+	case "vm", "vdc":
+		page.About = api.Subject{Scope: d.Scope, Name: q.Get(d.Scope)}
+		if page.Subjects, err = api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: t.Name, Duty: d.ID})); err != nil {
+			return nil, err
+		}
+		for _, j := range page.Subjects {
+			page.Counts = plus(page.Counts, one(j.Verdict))
+		}
+		slices.SortStableFunc(page.Subjects, func(a, b api.Verdict) int { return attention(a.Verdict) - attention(b.Verdict) })
+		if page.About.Name == "" && len(page.Subjects) == 1 {
+			page.About.Name = page.Subjects[0].Subject.Name
+		}
+	case "provider":
+		page.About = api.Subject{Scope: "provider", Name: "the provider"}
+	}
+	if err := c.explain(v, page); err != nil {
+		return nil, err
+	}
+	if v.mayWrite() && d.Scope != "provider" {
+		page.Forms = c.forms(d)
+	}
+	return page, nil
+}
+
+// attention sorts verdicts, what calls for it most first.
+func attention(verdict string) int { return slices.Index(verdicts, verdict) }
+
+func (c *Console) findDuty(v *visit) (api.Duty, error) {
+	id := v.r.PathValue("control") + "/" + v.r.PathValue("clause")
+	for d, err := range v.client.Duties(v, "") {
+		if err != nil {
+			return d, err
+		}
+		if d.ID == id {
+			return d, nil
+		}
+	}
+	return api.Duty{}, &api.Problem{
+		Status: http.StatusNotFound, Title: "There is no such duty",
+		Detail: "The catalogue in force has no duty of this name. An older catalogue may have had it.",
+	}
+}
+
+// explain fills in what the API tells about the chosen subject.
+func (c *Console) explain(v *visit, page *dutyPage) error {
+	var vm, vdc, tenant string
+	switch page.About.Scope {
+	case "vm":
+		vm, tenant = page.About.Name, page.Tenant
+	case "vdc":
+		vdc, tenant = page.About.Name, page.Tenant
+	case "tenant":
+		tenant = page.Tenant
+	case "provider":
+		if !v.ofProvider() {
+			page.Withheld = true
+			return nil
+		}
+	}
+	if page.About.Name == "" {
+		return nil
+	}
+	x, err := v.client.Explain(v, page.Duty.ID, tenant, vdc, vm)
+	if err != nil {
+		return err
+	}
+	page.Explained = &x
+	page.Timeline = history(x.History, x.Verdict, c.cfg.Now())
+	page.Past = slices.Clone(x.History)
+	slices.SortFunc(page.Past, func(a, b api.PastVerdict) int { return b.From.Compare(a.From) })
+	return nil
+}
+
+// forms offers what the API would take: only some duties can be attested.
+func (c *Console) forms(d api.Duty) []statementForm {
+	now := c.cfg.Now().UTC()
+	bounds := statementForm{
+		Earliest: now.Format(time.DateOnly), Latest: now.AddDate(0, 0, 365).Format(time.DateOnly),
+		Expires: now.AddDate(0, 3, 0).Format(time.DateOnly),
+	}
+	var out []statementForm
+	if slices.Contains(d.Mode, "attested") {
+		f := bounds
+		f.Type = "attestation"
+		out = append(out, f)
+	}
+	bounds.Type = "waiver"
+	return append(out, bounds)
+}
+
+// state makes an attestation or a waiver of a form.
+func (c *Console) state(v *visit) error {
+	page, err := c.dutyPage(v)
+	if err != nil {
+		return err
+	}
+	form := v.r.PostForm
+	i := slices.IndexFunc(page.Forms, func(f statementForm) bool { return f.Type == form.Get("type") })
+	if i < 0 {
+		return &api.Problem{Status: http.StatusForbidden, Title: "This cannot be stated", Detail: "You may not state this about the duty, or the duty cannot be attested."}
+	}
+	sent := &page.Forms[i]
+	sent.Text, sent.Expires = form.Get("text"), form.Get("expires")
+	err = c.send(v, page, *sent)
+	if s := status(err); s == http.StatusUnauthorized || s >= 500 && s != http.StatusServiceUnavailable {
+		return err
+	}
+	if err != nil {
+		fault := describe(err)
+		sent.Problem = &fault
+		c.render(v, fault.Status, "duty", page.Duty.ID, page)
+		return nil
+	}
+	http.Redirect(v.w, v.r, dutyPath(page.Tenant, page.Duty.ID, page.About), http.StatusSeeOther)
+	return nil
+}
+
+func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
+	expires, err := dayEnd(f.Expires)
+	if err != nil {
+		return err
+	}
+	in := api.NewStatement{Duty: page.Duty.ID, Text: strings.TrimSpace(f.Text), Expires: expires}
+	switch page.About.Scope {
+	case "vm":
+		in.VM = page.About.Name
+	case "vdc":
+		in.VDC = page.About.Name
+	}
+	of := api.Waivers
+	if f.Type == "attestation" {
+		of = api.Attestations
+	}
+	_, err = v.client.CreateStatement(v, page.Tenant, of, in)
+	return err
+}
+
+// dayEnd reads a date as the last second of that day in UTC.
+func dayEnd(s string) (time.Time, error) {
+	d, err := time.Parse(time.DateOnly, s)
+	if err != nil {
+		return d, &api.Problem{
+			Status: http.StatusUnprocessableEntity, Title: "The date is missing or malformed",
+			Detail: "Give a day such as 2026-03-31.",
+		}
+	}
+	return d.AddDate(0, 0, 1).Add(-time.Second), nil
+}
