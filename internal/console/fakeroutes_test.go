@@ -228,12 +228,6 @@ func (f *fakeAPI) cut() {
 	}
 }
 
-func (f *fakeAPI) watched() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.watchers)
-}
-
 func cannedFacts(tb testing.TB, m api.VM, now time.Time) []api.Fact {
 	tb.Helper()
 	out := []api.Fact{}

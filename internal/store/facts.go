@@ -53,12 +53,12 @@ func (tx *Tx) Facts(subjects []evidence.Subject, kinds ...string) ([]evidence.Fa
 	}
 	q := tx.db.NewSelect().WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 		for scope, ids := range byScope(subjects) {
-			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.List(ids))
 		}
 		return q
 	})
 	if len(kinds) > 0 {
-		q = q.Where("kind IN (?)", bun.In(kinds))
+		q = q.Where("kind IN (?)", bun.List(kinds))
 	}
 	return many(tx, q, "facts", factRow.fact)
 }
@@ -103,7 +103,7 @@ func (tx *Tx) ConfirmFacts(s evidence.Subject, kinds []string, observed time.Tim
 	}
 	us := micros(observed)
 	_, err := tx.db.NewUpdate().Table("fact").Set("observed_at = ?", us).
-		Where("scope = ? AND subject_id = ? AND kind IN (?) AND observed_at < ?", string(s.Scope), s.ID, bun.In(kinds), us).Exec(tx.ctx)
+		Where("scope = ? AND subject_id = ? AND kind IN (?) AND observed_at < ?", string(s.Scope), s.ID, bun.List(kinds), us).Exec(tx.ctx)
 	if err != nil {
 		return fmt.Errorf("confirm facts: %w", err)
 	}

@@ -111,7 +111,7 @@ func standing(tx *Tx, subjects []evidence.Subject, t time.Time) *bun.SelectQuery
 	return tx.db.NewSelect().Where("withdrawn_at IS NULL AND expires_at > ?", micros(t)).
 		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 			for scope, ids := range byScope(subjects) {
-				q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+				q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.List(ids))
 			}
 			return q
 		}).Order("id")
@@ -175,7 +175,7 @@ func (tx *Tx) AddPolicy(p *Policy) error {
 func (tx *Tx) Policies(subjects []evidence.Subject) ([]Policy, error) {
 	q := tx.db.NewSelect().WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
 		for scope, ids := range byScope(subjects) {
-			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.List(ids))
 		}
 		return q
 	}).Where("version = (SELECT MAX(p.version) FROM policy AS p WHERE p.scope = policy_row.scope AND p.subject_id = policy_row.subject_id AND p.service = policy_row.service)")
