@@ -22,7 +22,9 @@ type dutyPage struct {
 	// Past are the replaced verdicts, newest first.
 	Past []api.PastVerdict
 	// Subjects are the verdicts of all VMs or VDCs of the tenant.
+	// There may be more than are shown.
 	Subjects []api.Verdict
+	More     bool
 	Counts   api.Counts
 	// Withheld says that the duty is about the provider's own estate and the
 	// visitor is not of the provider.
@@ -61,13 +63,9 @@ func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
 	switch d.Scope {
 	case "vm", "vdc":
 		page.About = api.Subject{Scope: d.Scope, Name: q.Get(d.Scope)}
-		if page.Subjects, err = api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: t.Name, Duty: d.ID})); err != nil {
+		if err := page.subjects(v); err != nil {
 			return nil, err
 		}
-		for _, j := range page.Subjects {
-			page.Counts = plus(page.Counts, one(j.Verdict))
-		}
-		slices.SortStableFunc(page.Subjects, func(a, b api.Verdict) int { return attention(a.Verdict) - attention(b.Verdict) })
 		if page.About.Name == "" && len(page.Subjects) == 1 {
 			page.About.Name = page.Subjects[0].Subject.Name
 		}
@@ -81,6 +79,27 @@ func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
 		page.Forms = c.forms(d)
 	}
 	return page, nil
+}
+
+// subjects reads the verdicts of all subjects, up to a bound, and keeps those
+// that call for attention most.
+func (p *dutyPage) subjects(v *visit) error {
+	const most = 5000
+	for j, err := range v.client.Posture(v, api.PostureFilter{Tenant: p.Tenant, Duty: p.Duty.ID}) {
+		if err != nil {
+			return err
+		}
+		if p.More = len(p.Subjects) == most; p.More {
+			break
+		}
+		p.Subjects = append(p.Subjects, j)
+		p.Counts = plus(p.Counts, one(j.Verdict))
+	}
+	slices.SortStableFunc(p.Subjects, func(a, b api.Verdict) int { return attention(a.Verdict) - attention(b.Verdict) })
+	if len(p.Subjects) > rowLimit {
+		p.Subjects, p.More = p.Subjects[:rowLimit], true
+	}
+	return nil
 }
 
 // attention sorts verdicts, what calls for it most first.

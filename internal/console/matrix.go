@@ -107,9 +107,13 @@ func (c *Console) matrix(v *visit) error {
 }
 
 // sides counts what of a split duty is the provider's, by duty: the matrix
-// itself counts both sides together.
+// itself counts both sides together. It asks for the smaller side and leaves
+// out a duty whose sides are both large.
 func (c *Console) sides(v *visit, m api.Matrix, past bool) (map[string]api.Counts, error) {
-	const workers = 4
+	const (
+		workers = 4
+		large   = 500
+	)
 	out := map[string]api.Counts{}
 	if past {
 		return out, nil
@@ -119,16 +123,23 @@ func (c *Console) sides(v *visit, m api.Matrix, past bool) (map[string]api.Count
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, workers)
 	for _, r := range m.Rows {
-		if len(r.Customer) == 0 || len(r.Provider) == 0 {
+		fewer, party := len(r.Provider), "provider"
+		if len(r.Customer) < fewer {
+			fewer, party = len(r.Customer), "customer"
+		}
+		if fewer == 0 || fewer > large {
 			continue
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			var n api.Counts
-			found, err := api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: m.Tenant.Name, Duty: r.Duty, Party: "provider"}))
+			found, err := api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: m.Tenant.Name, Duty: r.Duty, Party: party}))
 			for _, j := range found {
 				n = plus(n, one(j.Verdict))
+			}
+			if party == "customer" {
+				n = minus(r.Verdicts, n)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -161,7 +172,8 @@ func (p *matrixPage) fill(m api.Matrix, titles api.Overview, parts map[string]ap
 		if p.Past != "" {
 			r.Verdicts = api.Counts{}
 		}
-		for _, k := range rowChips(m.Tenant.Name, r, parts[r.Duty]) {
+		providers, known := parts[r.Duty]
+		for _, k := range rowChips(m.Tenant.Name, r, providers, known) {
 			k.Hidden = p.Filter.hides(k)
 			block.Hidden = block.Hidden && k.Hidden
 			block.Counts = plus(block.Counts, k.Counts)
@@ -195,8 +207,9 @@ func (s *side) add(k chip) {
 	}
 }
 
-// rowChips makes one chip, or one for each side of a split duty.
-func rowChips(tenant string, r api.MatrixRow, providers api.Counts) []chip {
+// rowChips makes one chip, or one for each side of a split duty. Unless it is
+// known how a split duty's verdicts divide, both chips have all of them.
+func rowChips(tenant string, r api.MatrixRow, providers api.Counts, known bool) []chip {
 	base := chip{
 		Duty: r.Duty, Control: r.Control, Title: r.Title, Scope: r.Scope, Level: r.Level, Services: r.Services,
 		Href: dutyPath(tenant, r.Duty, api.Subject{}),
@@ -223,7 +236,7 @@ func rowChips(tenant string, r api.MatrixRow, providers api.Counts) []chip {
 		out = append(out, k)
 	}
 	customers := r.Verdicts
-	if split {
+	if split && known {
 		customers = minus(r.Verdicts, providers)
 	} else {
 		providers = r.Verdicts
