@@ -8,9 +8,10 @@ import (
 	"strconv"
 )
 
-// Principals lists those who may use the API, without their tokens.
-func (c *Client) Principals(ctx context.Context) iter.Seq2[Principal, error] {
-	return list[Principal](ctx, c, nil, "v1", "principals")
+// Principals lists those who may use the API, without their tokens: a tenant's,
+// or if tenant is empty the caller's own side's.
+func (c *Client) Principals(ctx context.Context, tenant string) iter.Seq2[Principal, error] {
+	return list[Principal](ctx, c, params("tenant", tenant), "v1", "principals")
 }
 
 // CreatePrincipal makes a principal with a token, which the answer shows once.
@@ -24,7 +25,7 @@ func (c *Client) RevokePrincipal(ctx context.Context, id string) (Principal, err
 }
 
 // LedgerFilter narrows a list of entries; an empty member admits all. Since
-// and Until are RFC 3339 times or dates.
+// and Until are RFC 3339 times.
 type LedgerFilter struct {
 	Tenant, Action, Subject, Since, Until string
 }

@@ -29,16 +29,15 @@ func (c *Client) Explain(ctx context.Context, duty, tenant, vdc, vm string) (Exp
 	return get[Explanation](ctx, c, params("duty", duty, "tenant", tenant, "vdc", vdc, "vm", vm), "v1", "explain")
 }
 
-// Matrix says who is responsible for what; at is RFC 3339 or a date, and empty
-// for now.
+// Matrix says who is responsible for what; at is an RFC 3339 time, or a
+// date, whose end in UTC is meant; empty is now.
 func (c *Client) Matrix(ctx context.Context, tenant, at string) (Matrix, error) {
 	return get[Matrix](ctx, c, params("at", at), "v1", "tenants", tenant, "matrix")
 }
 
-// Duties lists the duties of a catalogue, or of the one in force if catalogue
-// is empty.
-func (c *Client) Duties(ctx context.Context, catalogue string) iter.Seq2[Duty, error] {
-	return list[Duty](ctx, c, params("catalogue", catalogue, "limit", "500"), "v1", "duties")
+// Duties lists the duties in force of a control, or all if control is empty.
+func (c *Client) Duties(ctx context.Context, control string) iter.Seq2[Duty, error] {
+	return list[Duty](ctx, c, params("control", control, "limit", "500"), "v1", "duties")
 }
 
 // Catalogues lists the versions of the contract.
@@ -125,13 +124,19 @@ func (c *Client) CreateStatement(ctx context.Context, tenant, of string, in NewS
 }
 
 // WithdrawStatement ends a statement now; it stays in the history.
-func (c *Client) WithdrawStatement(ctx context.Context, tenant, of, id string) (Statement, error) {
-	return post[Statement](ctx, c, nil, "v1", "tenants", tenant, of, id, "withdraw")
+func (c *Client) WithdrawStatement(ctx context.Context, tenant, of, id string) error {
+	return c.do(ctx, call{method: http.MethodPost, segments: []string{"v1", "tenants", tenant, of, id, "withdraw"}}, nil)
 }
 
 // ExportComponent writes the OSCAL component definition of the provider.
 func (c *Client) ExportComponent(ctx context.Context, w io.Writer) error {
 	return download(ctx, c, w, nil, "v1", "exports", "oscal-component")
+}
+
+// ExportProviderSSP writes the provider's own OSCAL plan, which the plans of
+// tenants refer to.
+func (c *Client) ExportProviderSSP(ctx context.Context, w io.Writer) error {
+	return download(ctx, c, w, nil, "v1", "exports", "oscal-provider-ssp")
 }
 
 // Export writes a tenant's document: oscal-ssp, oscal-results, crm.csv or

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/ast"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -16,6 +18,10 @@ import (
 // operation costs about one. Estimates assume that lists are as long as
 // plausible facts have them, see sizes.
 const MaxCost = 5_000_000
+
+// MaxNesting bounds how deep loops and bindings stand inside each other: with
+// each level a value can double, and the estimate takes twice as long.
+const MaxNesting = 6
 
 // MaxExpressionBytes bounds the text of an expression.
 const MaxExpressionBytes = 8 << 10
@@ -62,13 +68,20 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 	checked, iss := e.env.Compile(expr)
 	if err := iss.Err(); err != nil {
 		first := iss.Errors()[0]
+		line, column := first.Location.Line(), first.Location.Column()
+		if strings.HasPrefix(first.Message, "undeclared reference") {
+			column = nameStart(strings.Split(expr, "\n"), line, column)
+		}
 		return nil, &ExpressionError{
-			Line: first.Location.Line(), Column: first.Location.Column() + 1,
+			Line: max(line, 1), Column: max(column, 0) + 1,
 			Reason: strings.ReplaceAll(first.Message, "fact.", ""),
 		}
 	}
 	if !checked.OutputType().IsExactType(want) {
 		return nil, fault(fmt.Sprintf("gives %s, but %s is needed", checked.OutputType(), want))
+	}
+	if deep := nesting(checked); deep > MaxNesting {
+		return nil, fault(fmt.Sprintf("nests %d loops and bindings, the limit is %d", deep, MaxNesting))
 	}
 	est, err := e.env.EstimateCost(checked, sizes{})
 	if err != nil {
@@ -81,27 +94,56 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 	if err != nil {
 		return nil, fault(err.Error())
 	}
-	at := e.reads(checked)
+	at := e.reads(expr, checked)
 	return &Program{expr: expr, prg: prg, at: at, reads: slices.Sorted(maps.Keys(at))}, nil
+}
+
+// nesting is how deep loops and bindings stand inside each other.
+func nesting(checked *cel.Ast) int {
+	deepest := 0
+	for _, c := range ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.ComprehensionKind)) {
+		depth := 1
+		for at, ok := c.Parent(); ok; at, ok = at.Parent() {
+			if at.Kind() == ast.ComprehensionKind {
+				depth++
+			}
+		}
+		deepest = max(deepest, depth)
+	}
+	return deepest
 }
 
 // reads returns the fact kinds that a checked expression refers to, each with
 // the first place where it does.
-func (e *Environment) reads(checked *cel.Ast) map[string]Place {
+func (e *Environment) reads(expr string, checked *cel.Ast) map[string]Place {
 	at := map[string]Place{}
 	rep := checked.NativeRep()
+	lines := strings.Split(expr, "\n")
 	for id, r := range rep.ReferenceMap() {
 		if _, ok := e.slots[r.Name]; !ok {
 			continue
 		}
 		l := rep.SourceInfo().GetStartLocation(id)
-		p := Place{Line: l.Line(), Column: l.Column() + 1}
+		p := Place{Line: l.Line(), Column: nameStart(lines, l.Line(), l.Column()) + 1}
 		first, ok := at[r.Name]
 		if !ok || p.Line < first.Line || (p.Line == first.Line && p.Column < first.Column) {
 			at[r.Name] = p
 		}
 	}
 	return at
+}
+
+// nameStart moves from a dot inside a dotted name to where the name begins;
+// CEL locates a selection at its dot. Columns count characters, from 0.
+func nameStart(lines []string, line, column int) int {
+	if line < 1 || line > len(lines) {
+		return column
+	}
+	text := []rune(lines[line-1])
+	for column > 0 && column <= len(text) && (text[column-1] == '.' || text[column-1] == '_' || unicode.IsLetter(text[column-1]) || unicode.IsDigit(text[column-1])) {
+		column--
+	}
+	return column
 }
 
 // Reads returns the fact kinds that the expression needs, sorted.

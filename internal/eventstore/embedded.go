@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,12 +24,14 @@ type embedded struct {
 	dir       string
 	retention time.Duration
 	reserve   int64
-	log       *slog.Logger
 
-	// mu is held shared by Append and alone by the part of Sync that must not
-	// see new rows; it guards closed and days.
-	mu     sync.RWMutex
+	// life is held shared by every use of storage and alone by Close; it
+	// guards closed. A long query must not keep Sync, and thereby Append, from
+	// going on: so there are two locks, life before mu.
+	life   sync.RWMutex
 	closed bool
+	// mu is held shared by Append and alone by Sync, during which no rows may come.
+	mu     sync.RWMutex
 	daysMu sync.Mutex
 	days   map[string]struct{} // partitions with rows that may not be on disk
 }
@@ -49,7 +50,7 @@ func openEmbedded(dir string, cfg Config) (*embedded, error) {
 		cfg.ReserveBytes = 256 << 20
 	}
 	e := &embedded{
-		dir: dir, retention: cfg.Retention, reserve: cfg.ReserveBytes, log: cfg.Log,
+		dir: dir, retention: cfg.Retention, reserve: cfg.ReserveBytes,
 		days: map[string]struct{}{},
 	}
 	e.storage = logstorage.MustOpenStorage(dir, &logstorage.StorageConfig{
@@ -88,11 +89,12 @@ func (e *embedded) Append(ctx context.Context, events []Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.life.RUnlock()
 	e.mu.RLock()
 	defer e.mu.RUnlock()
-	if e.closed {
-		return fmt.Errorf("%w: it is closed", ErrUnavailable)
-	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -130,6 +132,16 @@ func (e *embedded) Append(ctx context.Context, events []Event) error {
 	return nil
 }
 
+// enter keeps the store open until life is released.
+func (e *embedded) enter() error {
+	e.life.RLock()
+	if e.closed {
+		e.life.RUnlock()
+		return fmt.Errorf("%w: it is closed", ErrUnavailable)
+	}
+	return nil
+}
+
 // room reports that the disk is too full to take more. The reserve leaves
 // space to write down what is in memory: the library ends the process when
 // that fails.
@@ -152,11 +164,12 @@ func (e *embedded) Oldest(now time.Time) time.Time { return now.Add(time.Hour - 
 // public call that writes them now. Merges that run meanwhile hide rows from
 // it, so Sync asks again until the library counts no row in memory.
 func (e *embedded) Sync(ctx context.Context) error {
+	if err := e.enter(); err != nil {
+		return err
+	}
+	defer e.life.RUnlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
-		return fmt.Errorf("%w: it is closed", ErrUnavailable)
-	}
 	e.daysMu.Lock()
 	days := e.days
 	e.days = map[string]struct{}{}
@@ -207,8 +220,8 @@ func (e *embedded) inMemory() logstorage.StorageStats {
 
 // Close implements Store.
 func (e *embedded) Close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.life.Lock()
+	defer e.life.Unlock()
 	if !e.closed {
 		e.closed = true
 		e.storage.MustClose()

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -87,8 +86,6 @@ type Config struct {
 	// ReserveBytes is the free disk space below which the embedded store takes
 	// nothing more; 256 MiB if zero.
 	ReserveBytes int64
-	// Log is required.
-	Log *slog.Logger
 }
 
 // Open opens the store that cfg names. The caller closes it.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -13,7 +12,7 @@ import (
 
 func open(t testing.TB, dir string) Store {
 	t.Helper()
-	s, err := Open(Config{Address: dir, Log: slog.New(slog.DiscardHandler)})
+	s, err := Open(Config{Address: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,66 +33,70 @@ func events(tenant uint32, agent string, first, n int, at time.Time) []Event {
 }
 
 func TestQueriesStayInTheirTenant(t *testing.T) {
-	s, ctx, now := open(t, t.TempDir()+"/e"), t.Context(), time.Now().Add(-time.Minute)
-	for tenant := range uint32(3) {
-		if err := s.Append(ctx, events(tenant, "a", 1, 50, now)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Sync(ctx); err != nil {
-		t.Fatal(err)
-	}
-	from, to := now.Add(-time.Hour), now.Add(time.Hour)
-	for _, text := range []string{"", "*", `{agent="a"}`, `u1 or *`, `agent:a or u2 or u0`, `* or in(* | fields user)`, `kind:process.start # | limit 1`, `) or (`, `* | limit 1`, `* | union (*)`, `_stream_id:0000000000000000e934a84adb05276890d7f7bfcadabe92 or u0`} {
-		found, err := s.Query(ctx, 1, text, from, to, 1000)
-		if err != nil && !errors.Is(err, ErrQuery) {
-			t.Errorf("%q: %v", text, err)
-		}
-		for _, ev := range found {
-			if !strings.Contains(string(ev.Data), `"u1"`) {
-				t.Errorf("%q shows an event of another tenant: %s", text, ev.Data)
+	each(t, func(t *testing.T, s Store) {
+		ctx, now := t.Context(), time.Now().Add(-time.Minute)
+		for tenant := range uint32(3) {
+			if err := s.Append(ctx, events(tenant, "a", 1, 50, now)); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if (text == "" || text == "*" || text == `{agent="a"}`) && len(found) != 50 {
-			t.Errorf("%q finds %d of 50", text, len(found))
+		if err := s.Sync(ctx); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if found, err := s.Query(ctx, 7, "*", from, to, 10); err != nil || len(found) != 0 {
-		t.Errorf("an unknown tenant finds %d events, %v", len(found), err)
-	}
+		from, to := now.Add(-time.Hour), now.Add(time.Hour)
+		for _, text := range []string{"", "*", `{agent="a"}`, `u1 or *`, `agent:a or u2 or u0`, `* or in(* | fields user)`, `kind:process.start # | limit 1`, `) or (`, `* | limit 1`, `* | union (*)`, `_stream_id:0000000000000000e934a84adb05276890d7f7bfcadabe92 or u0`} {
+			found, err := s.Query(ctx, 1, text, from, to, 1000)
+			if err != nil && !errors.Is(err, ErrQuery) {
+				t.Errorf("%q: %v", text, err)
+			}
+			for _, ev := range found {
+				if !strings.Contains(string(ev.Data), `"u1"`) {
+					t.Errorf("%q shows an event of another tenant: %s", text, ev.Data)
+				}
+			}
+			if (text == "" || text == "*" || text == `{agent="a"}`) && len(found) != 50 {
+				t.Errorf("%q finds %d of 50", text, len(found))
+			}
+		}
+		if found, err := s.Query(ctx, 7, "*", from, to, 10); err != nil || len(found) != 0 {
+			t.Errorf("an unknown tenant finds %d events, %v", len(found), err)
+		}
+	})
 }
 
 func TestQueryIsBoundedAndNewestFirst(t *testing.T) {
-	s, ctx, now := open(t, t.TempDir()+"/e"), t.Context(), time.Now().Add(-time.Minute).Truncate(time.Nanosecond).UTC()
-	in := events(4, "a", 1, 100, now)
-	if err := s.Append(ctx, in); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Sync(ctx); err != nil {
-		t.Fatal(err)
-	}
-	found, err := s.Query(ctx, 4, "kind:process.start", now, now.Add(time.Hour), 7)
-	if err != nil || len(found) != 7 {
-		t.Fatalf("%d events, %v; want 7", len(found), err)
-	}
-	for i, ev := range found {
-		want := in[99-i]
-		if !ev.Time.Equal(want.Time) || string(ev.Data) != string(want.Data) || ev.Seq != want.Seq || ev.VM != want.VM || ev.Class != want.Class || ev.Epoch != want.Epoch {
-			t.Errorf("event %d is %+v, want %+v", i, ev, want)
+	each(t, func(t *testing.T, s Store) {
+		ctx, now := t.Context(), time.Now().Add(-time.Minute).UTC()
+		in := events(4, "a", 1, 100, now)
+		if err := s.Append(ctx, in); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if found, _ := s.Query(ctx, 4, "", now, now.Add(9*time.Millisecond), 1000); len(found) != 10 {
-		t.Errorf("%d events in 10 ms, want 10", len(found))
-	}
-	for _, bad := range []struct {
-		text  string
-		limit int
-		to    time.Time
-	}{{"*", 0, now}, {"*", MaxLimit + 1, now}, {strings.Repeat("a", MaxQueryBytes+1), 1, now}, {"(", 1, now}, {"* | stats count()", 1, now}, {"*", 1, now.Add(-time.Hour)}} {
-		if _, err := s.Query(ctx, 4, bad.text, now, bad.to, bad.limit); !errors.Is(err, ErrQuery) {
-			t.Errorf("query %.20q limit %d: %v, want ErrQuery", bad.text, bad.limit, err)
+		if err := s.Sync(ctx); err != nil {
+			t.Fatal(err)
 		}
-	}
+		found, err := s.Query(ctx, 4, "kind:process.start", now, now.Add(time.Hour), 7)
+		if err != nil || len(found) != 7 {
+			t.Fatalf("%d events, %v; want 7", len(found), err)
+		}
+		for i, ev := range found {
+			want := in[99-i]
+			if !ev.Time.Equal(want.Time) || string(ev.Data) != string(want.Data) || ev.Seq != want.Seq || ev.VM != want.VM || ev.Class != want.Class || ev.Epoch != want.Epoch {
+				t.Errorf("event %d is %+v, want %+v", i, ev, want)
+			}
+		}
+		if found, _ := s.Query(ctx, 4, "", now, now.Add(9*time.Millisecond), 1000); len(found) != 10 {
+			t.Errorf("%d events in 10 ms, want 10", len(found))
+		}
+		for _, bad := range []struct {
+			text  string
+			limit int
+			to    time.Time
+		}{{"*", 0, now}, {"*", MaxLimit + 1, now}, {strings.Repeat("a", MaxQueryBytes+1), 1, now}, {"(", 1, now}, {"* | stats count()", 1, now}, {"*", 1, now.Add(-time.Hour)}} {
+			if _, err := s.Query(ctx, 4, bad.text, now, bad.to, bad.limit); !errors.Is(err, ErrQuery) {
+				t.Errorf("query %.20q limit %d: %v, want ErrQuery", bad.text, bad.limit, err)
+			}
+		}
+	})
 }
 
 func TestExistingAfterReopening(t *testing.T) {
@@ -127,7 +130,7 @@ func TestExistingAfterReopening(t *testing.T) {
 }
 
 func TestFullDiskIsRefused(t *testing.T) {
-	s, err := Open(Config{Address: t.TempDir() + "/e", ReserveBytes: 1 << 60, Log: slog.New(slog.DiscardHandler)})
+	s, err := Open(Config{Address: t.TempDir() + "/e", ReserveBytes: 1 << 60})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +143,7 @@ func TestFullDiskIsRefused(t *testing.T) {
 func TestDirectoryInUse(t *testing.T) {
 	dir := t.TempDir() + "/e"
 	open(t, dir)
-	if _, err := Open(Config{Address: dir, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := Open(Config{Address: dir}); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("second opening: %v", err)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -26,7 +25,7 @@ type remote struct {
 	base      *url.URL
 	client    *http.Client
 	retention time.Duration
-	log       *slog.Logger
+	delay     time.Duration // remoteDelay; tests shorten it
 
 	mu       sync.Mutex
 	appended time.Time // when the last Append returned; guarded by mu
@@ -34,7 +33,7 @@ type remote struct {
 
 func openRemote(u *url.URL, cfg Config) (*remote, error) {
 	return &remote{
-		base: u, retention: cfg.Retention, log: cfg.Log,
+		base: u, retention: cfg.Retention, delay: remoteDelay,
 		client: &http.Client{Timeout: time.Minute},
 	}, nil
 }
@@ -87,7 +86,7 @@ func (r *remote) Append(ctx context.Context, events []Event) error {
 // that it needs at most.
 func (r *remote) Sync(ctx context.Context) error {
 	r.mu.Lock()
-	wait := time.Until(r.appended.Add(remoteDelay))
+	wait := time.Until(r.appended.Add(r.delay))
 	r.mu.Unlock()
 	if wait <= 0 {
 		return nil
@@ -127,7 +126,8 @@ func (r *remote) Existing(ctx context.Context, tenant uint32, agent, epoch strin
 }
 
 func (r *remote) run(ctx context.Context, tenant uint32, text string, from, to time.Time) ([]Event, error) {
-	form := url.Values{"query": {text}, "start": {strconv.FormatInt(from.UnixNano(), 10)}, "end": {strconv.FormatInt(to.UnixNano(), 10)}}
+	// The server's end is exclusive.
+	form := url.Values{"query": {text}, "start": {from.UTC().Format(time.RFC3339Nano)}, "end": {to.Add(1).UTC().Format(time.RFC3339Nano)}}
 	body, err := r.post(ctx, tenant, "/select/logsql/query", nil, "application/x-www-form-urlencoded", strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err

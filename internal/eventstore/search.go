@@ -13,6 +13,9 @@ import (
 	"github.com/VictoriaMetrics/VictoriaLogs/lib/logstorage"
 )
 
+// queryTimeout bounds one question.
+const queryTimeout = 30 * time.Second
+
 // Query implements Store.
 func (e *embedded) Query(ctx context.Context, tenant uint32, text string, from, to time.Time, limit int) ([]Event, error) {
 	if err := checkQuery(text, from, to, limit); err != nil {
@@ -35,11 +38,13 @@ func (e *embedded) Existing(ctx context.Context, tenant uint32, agent, epoch str
 }
 
 func (e *embedded) run(ctx context.Context, tenant uint32, text string, from, to time.Time) ([]Event, error) {
-	e.mu.RLock()
-	defer e.mu.RUnlock()
-	if e.closed {
-		return nil, fmt.Errorf("%w: it is closed", ErrUnavailable)
+	if err := e.enter(); err != nil {
+		return nil, err
 	}
+	defer e.life.RUnlock()
+	caller := ctx
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
 	q, err := logstorage.ParseQueryAtTimestamp(text, time.Now().UnixNano())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrQuery, err)
@@ -67,8 +72,10 @@ func (e *embedded) run(ctx context.Context, tenant uint32, text string, from, to
 		}
 	})
 	switch {
+	case caller.Err() != nil:
+		return nil, caller.Err()
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("%w: it took longer than %s: ask for less time or fewer words", ErrQuery, queryTimeout)
 	case err != nil:
 		return nil, fmt.Errorf("%w: %w", ErrQuery, err)
 	case bad != nil:

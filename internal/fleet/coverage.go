@@ -36,6 +36,9 @@ type lost struct {
 	Reason string `json:"reason"`
 }
 
+// CoverageKind is the form of the vm.coverage fact.
+var CoverageKind = evidence.KindOf[coverage]("vm.coverage", evidence.ScopeVM, time.Minute, "Whether a VM is watched, and what its owner declared about it.")
+
 // Coverage is the source of the vm.coverage fact: whether a VM is watched and
 // what its owner declared.
 type Coverage struct{}

@@ -45,7 +45,7 @@ type Recorder interface {
 
 // Bus admits agents.
 type Bus interface {
-	IssueAgent(tenant, agent, publicKey string, ttl time.Duration) (jwt string, expires time.Time, err error)
+	IssueAgent(ctx context.Context, tenant, agent, publicKey string, ttl time.Duration) (jwt string, expires time.Time, err error)
 	RevokeAgent(ctx context.Context, tenant, publicKey string) error
 	NotifyAgent(ctx context.Context, tenant, agent string, note wire.Note) error
 }
@@ -159,7 +159,7 @@ func (f *Fleet) Enrol(ctx context.Context, token string, req wire.EnrolRequest) 
 	if err != nil {
 		return wire.Identity{}, err
 	}
-	id, err := f.identity(a)
+	id, err := f.identity(ctx, a)
 	id.VM, id.VMName = vm.ID, vm.Name
 	return id, err
 }
@@ -218,8 +218,8 @@ func (f *Fleet) admit(tx *store.Tx, t store.EnrolmentToken, req wire.EnrolReques
 	return a, vm, f.Judge.Rejudge(tx, evidence.Subject{Scope: evidence.ScopeVM, Tenant: vm.Tenant, ID: vm.ID})
 }
 
-func (f *Fleet) identity(a store.Agent) (wire.Identity, error) {
-	jwt, expires, err := f.Bus.IssueAgent(a.Tenant, a.ID, a.PublicKey, IdentityLength)
+func (f *Fleet) identity(ctx context.Context, a store.Agent) (wire.Identity, error) {
+	jwt, expires, err := f.Bus.IssueAgent(ctx, a.Tenant, a.ID, a.PublicKey, IdentityLength)
 	if err != nil {
 		return wire.Identity{}, fmt.Errorf("issue the identity of agent %s: %w", a.ID, err)
 	}
@@ -250,7 +250,7 @@ func (f *Fleet) Renew(ctx context.Context, req wire.RenewRequest) (wire.Identity
 	if a.RevokedAt != nil {
 		return wire.Identity{}, ErrRevoked
 	}
-	return f.identity(a)
+	return f.identity(ctx, a)
 }
 
 // Revoke ends an agent's identity: its connection is cut and it cannot come back.

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"time"
-
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"

@@ -1,9 +1,11 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -160,6 +162,7 @@ func (in *Ingest) apply(tx *store.Tx, group []*unit, waiting *held) ([]outcome, 
 	outcomes := make([]outcome, len(group))
 	changed := map[string]bool{}
 	stopped := map[string]string{} // agents of which a unit is held, and its epoch
+	excused := maps.Clone(waiting.excused)
 	for i, u := range group {
 		a, known := agents[u.agent]
 		o := &outcomes[i]
@@ -172,8 +175,8 @@ func (in *Ingest) apply(tx *store.Tx, group []*unit, waiting *held) ([]outcome, 
 			o.refusal = "the agent's identity was revoked"
 		case u.refusal != "":
 			o.refusal = u.refusal
-			reject(&a, now, "batch", u.refusal, 1)
-			agents[u.agent], changed[u.agent] = a, true
+			reject(&a, now, "batch", cmp.Or(u.detail, u.refusal), 1)
+			agents[u.agent], changed[u.agent], excused[u.agent] = a, true, true
 		}
 		if o.refusal != "" {
 			continue
@@ -184,11 +187,12 @@ func (in *Ingest) apply(tx *store.Tx, group []*unit, waiting *held) ([]outcome, 
 			epoch, stop = waiting.epoch(u.agent)
 		}
 		// A new epoch must not end one whose batches are still awaited.
-		if (p.missing > 0 || stop && epoch != u.epoch) && !u.expired {
+		if (p.missing > 0 && !excused[u.agent] || stop && epoch != u.epoch) && !u.expired {
 			o.hold, stopped[u.agent] = true, u.epoch
 			continue
 		}
 		o.skip, o.over = p.skip, p.over
+		delete(excused, u.agent)
 		if p.skip < u.count || u.count == 0 {
 			if err := in.accept(tx, u, &a, p, o, now); err != nil {
 				return nil, err
@@ -262,6 +266,9 @@ func (in *Ingest) settle(ctx context.Context, group []*unit, outcomes []outcome,
 		o := &outcomes[i]
 		switch {
 		case o.refusal != "":
+			if o.refusal == u.refusal {
+				waiting.excused[u.agent] = true
+			}
 			in.count(func(s *Status) { s.RefusedBatches++ })
 			in.cfg.Log.Warn("batch refused", "agent", u.agent, "reason", o.refusal)
 			in.answer(u, func(d Delivery) error { return d.Reject(o.refusal) })
@@ -271,6 +278,7 @@ func (in *Ingest) settle(ctx context.Context, group []*unit, outcomes []outcome,
 			}
 		default:
 			u.skip, u.over, u.row = o.skip, o.over, o.agent
+			delete(waiting.excused, u.agent)
 			done = append(done, u.agent)
 			in.count(func(s *Status) { s.Batches++; s.Records += u.count - min(o.skip, u.count) })
 			select {

@@ -13,9 +13,12 @@ type held struct {
 	units map[string][]*unit // by agent, in order of arrival
 	count int
 	bytes int
+	// excused are agents of which a batch was refused: what is missing before
+	// their next one is known, and not waited for.
+	excused map[string]bool
 }
 
-func newHeld() *held { return &held{units: map[string][]*unit{}} }
+func newHeld() *held { return &held{units: map[string][]*unit{}, excused: map[string]bool{}} }
 
 // keep holds u until its predecessors came or deadline has passed; one that
 // was held before keeps its former deadline. It reports false if there is no

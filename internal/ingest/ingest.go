@@ -22,8 +22,9 @@ import (
 	"github.com/demarc/demarc/internal/wire"
 )
 
-// Delivery is one message of the bus. Exactly one of Ack, Retry and Reject is
-// called, once, from any goroutine.
+// Delivery is one message of the bus. One of Ack, Retry and Reject is called,
+// once, from any goroutine, often long after Handle has returned. An error of
+// theirs means that the bus may deliver the message again, which does no harm.
 type Delivery interface {
 	// Tenant and Agent are who the bus let publish it.
 	Tenant() string
@@ -36,7 +37,7 @@ type Delivery interface {
 	Ack() error
 	// Retry asks for it again after a pause.
 	Retry(after time.Duration) error
-	// Reject says that it will never be taken.
+	// Reject says that it will never be taken. The reason quotes nothing of it.
 	Reject(reason string) error
 }
 
@@ -107,7 +108,7 @@ type Config struct {
 	// default. It should exceed the time after which the bus delivers again.
 	Patience time.Duration
 	// SyncEvery is the shortest time between two flushes of the event and
-	// metrics stores; 250 ms by default.
+	// metrics stores; a second by default. Shorter makes more small files.
 	SyncEvery time.Duration
 }
 
@@ -141,7 +142,7 @@ func New(cfg Config) *Ingest {
 		cfg.Patience = time.Minute
 	}
 	if cfg.SyncEvery == 0 {
-		cfg.SyncEvery = 250 * time.Millisecond
+		cfg.SyncEvery = time.Second
 	}
 	return &Ingest{
 		cfg: cfg, kinds: metricsOf(cfg.Kinds),
@@ -155,7 +156,10 @@ func New(cfg Config) *Ingest {
 // error only when ctx ends; the delivery is then untouched. Deliveries of one
 // agent must be handed over in order; different agents may come concurrently.
 func (in *Ingest) Handle(ctx context.Context, d Delivery) error {
-	u := &unit{deliveries: []Delivery{d}, agent: d.Agent(), tenant: d.Tenant(), received: d.Received(), size: len(d.Data()), ready: make(chan struct{})}
+	u := &unit{
+		deliveries: []Delivery{d}, agent: d.Agent(), tenant: d.Tenant(), received: d.Received(),
+		data: d.Data(), size: len(d.Data()), ready: make(chan struct{}),
+	}
 	// The order is fixed by queue; a unit in it is always decoded eventually,
 	// because decode has as much room.
 	select {

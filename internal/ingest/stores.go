@@ -51,21 +51,30 @@ func (in *Ingest) storeLoop(ctx context.Context) {
 
 // storeAll tries until it succeeds; false means that ctx ended.
 func (in *Ingest) storeAll(ctx context.Context, group []*unit) bool {
-	var pause pauses
-	for again := false; ; again = true {
+	again := false
+	return in.try(ctx, "event store", func() error {
 		// After a failure it is not known what has arrived.
 		err := in.storeEvents(ctx, group, again)
+		again = true
+		return err
+	}) && in.try(ctx, "metrics store", func() error { return in.cfg.Metrics.Append(ctx, samplesOf(group)) })
+}
+
+// try repeats work on a store, with growing pauses, until it succeeds; false
+// means that ctx ended.
+func (in *Ingest) try(ctx context.Context, name string, work func() error) bool {
+	var pause pauses
+	for {
+		err := work()
 		if err == nil {
-			in.mended("event store")
-			if err = in.cfg.Metrics.Append(ctx, samplesOf(group)); err == nil {
-				in.mended("metrics store")
-				return true
-			}
-			in.faulty("metrics store", err)
-		} else if ctx.Err() == nil {
-			in.faulty("event store", err)
+			in.mended(name)
+			return true
 		}
-		if ctx.Err() != nil || !pause.wait(ctx) {
+		if ctx.Err() != nil {
+			return false
+		}
+		in.faulty(name, err)
+		if !pause.wait(ctx) {
 			return false
 		}
 	}
@@ -209,26 +218,15 @@ func (in *Ingest) flushLoop(ctx context.Context) {
 const lastFlush = 15 * time.Second
 
 func (in *Ingest) syncAll(ctx context.Context) bool {
-	var pause pauses
-	for {
-		sctx, cancel := ctx, func() {}
-		if ctx.Err() != nil {
-			sctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
-		}
-		name, err := "event store", in.cfg.Events.Sync(sctx)
-		if err == nil {
-			name, err = "metrics store", in.cfg.Metrics.Sync(sctx)
-		}
-		cancel()
-		if err == nil {
-			return true
-		}
-		if sctx != ctx {
-			return false // it comes again from the bus
-		}
-		if ctx.Err() == nil {
-			in.faulty(name, err)
-			pause.wait(ctx)
-		}
+	sync := func(ctx context.Context) bool {
+		return in.try(ctx, "event store", func() error { return in.cfg.Events.Sync(ctx) }) &&
+			in.try(ctx, "metrics store", func() error { return in.cfg.Metrics.Sync(ctx) })
 	}
+	if sync(ctx) {
+		return true
+	}
+	// Stopping: what is stored is flushed once more, so that it need not come again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
+	defer cancel()
+	return sync(ctx)
 }

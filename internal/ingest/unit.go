@@ -18,11 +18,13 @@ type unit struct {
 	tenant     string
 	agent      string
 	received   time.Time
+	data       []byte // until it is decoded
 	size       int
 
 	// Set by a decoder before ready is closed.
 	ready   chan struct{}
-	refusal string // why the whole batch cannot be taken
+	refusal string // why the whole batch cannot be taken, without quoting it
+	detail  string // the same for the agent's own record, which may quote it
 	gone    bool   // never decoded, because the process stops
 	epoch   string
 	first   uint64
@@ -60,7 +62,10 @@ type number struct {
 	value float64
 }
 
-const maxEpoch = 64
+const (
+	maxEpoch   = 64
+	unreadable = "the batch cannot be read"
+)
 
 var (
 	epochForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -72,13 +77,14 @@ var (
 func (in *Ingest) read(u *unit) {
 	defer func() {
 		if p := recover(); p != nil { // a batch that breaks a decoder must not stop the others
-			u.refusal = fmt.Sprintf("the batch cannot be read: %v", p)
+			u.refusal, u.detail = unreadable, clip(fmt.Sprintf("%s: %v", unreadable, p))
 		}
 	}()
-	b, err := in.cfg.Decode(u.deliveries[0].Data())
+	b, err := in.cfg.Decode(u.data)
+	u.data = nil
 	switch {
 	case err != nil:
-		u.refusal = "the batch cannot be read: " + err.Error()
+		u.refusal, u.detail = unreadable, clip(unreadable+": "+err.Error())
 		return
 	case !epochForm.MatchString(b.Epoch):
 		u.refusal = fmt.Sprintf("the epoch must have 1 to %d letters, digits, '-' or '_'", maxEpoch)

@@ -20,7 +20,8 @@ const (
 // Finding is the outcome with its reason.
 type Finding struct {
 	Outcome Outcome
-	// Message says what is wrong, where the outcome is not-met.
+	// Message says what is wrong, where the outcome is not-met; it is the
+	// duty's title where the message needs a fact that is missing.
 	Message string
 	// Missing are the kinds without a fact that the outcome waits for, sorted;
 	// set only where the outcome is unknown.
@@ -36,8 +37,8 @@ func (d *Duty) Judge(f *assessment.Facts) (Finding, error) {
 		return Finding{Outcome: Unknown}, nil
 	}
 	if d.Applies != nil {
-		if missing := missing(d.Applies, f); missing != nil {
-			return Finding{Outcome: Unknown, Missing: missing}, nil
+		if kinds := missing(d.Applies, f); kinds != nil {
+			return Finding{Outcome: Unknown, Missing: kinds}, nil
 		}
 		applies, err := d.Applies.Bool(f)
 		if err != nil {
@@ -47,8 +48,8 @@ func (d *Duty) Judge(f *assessment.Facts) (Finding, error) {
 			return Finding{Outcome: NotApplicable}, nil
 		}
 	}
-	if missing := missing(d.Met, f); missing != nil {
-		return Finding{Outcome: Unknown, Missing: missing}, nil
+	if kinds := missing(d.Met, f); kinds != nil {
+		return Finding{Outcome: Unknown, Missing: kinds}, nil
 	}
 	met, err := d.Met.Bool(f)
 	switch {
@@ -56,6 +57,9 @@ func (d *Duty) Judge(f *assessment.Facts) (Finding, error) {
 		return Finding{Outcome: Unknown}, fmt.Errorf("met of %s: %w", d.ID, err)
 	case met:
 		return Finding{Outcome: Met}, nil
+	}
+	if missing(d.Message, f) != nil {
+		return Finding{Outcome: NotMet, Message: d.Title}, nil
 	}
 	message, err := d.Message.String(f)
 	if err != nil {

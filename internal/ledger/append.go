@@ -33,45 +33,87 @@ func (l *Log) append(tx *store.Tx, entries []Entry) (first int64, err error) {
 	if err != nil {
 		return 0, err
 	}
+	if len(entries) == 0 {
+		head, err := tx.LockLedger()
+		return head.Size, err
+	}
+	// Most often the ledger is as this process has left it. Then one statement
+	// both makes sure of that and takes the lock.
+	if head, sequences, ok := l.tip.of(entries); ok {
+		g, err := grow(tx, head, sequences, entries)
+		if err != nil {
+			return 0, err
+		}
+		if ok, err = tx.AdvanceLedgerHead(head, g.head); err != nil {
+			return 0, err
+		}
+		if ok {
+			return head.Size, l.write(tx, head, g)
+		}
+	}
 	head, err := tx.LockLedger()
 	if err != nil {
 		return 0, err
 	}
-	if len(entries) == 0 {
-		return head.Size, nil
-	}
-	if err := setSequences(tx, entries); err != nil {
+	g, err := grow(tx, head, nil, entries)
+	if err != nil {
 		return 0, err
 	}
+	if err := tx.SetLedgerHead(g.head); err != nil {
+		return 0, err
+	}
+	return head.Size, l.write(tx, head, g)
+}
+
+// growth is what entries add to a ledger.
+type growth struct {
+	head      store.LedgerHead
+	sequences map[string]int64 // last of each tenant of the entries
+	rows      []store.LedgerEntry
+	leaves    []tlog.Hash
+	inner     map[tileID][]tlog.Hash // hashes of the tiles above level 0
+}
+
+// grow computes what entries add to the ledger of head. sequences are the last of
+// tenants as far as they are known; the others are read.
+func grow(tx *store.Tx, head store.LedgerHead, sequences map[string]int64, entries []Entry) (*growth, error) {
 	f, err := merkle.ParseFrontier(head.Size, head.Frontier)
 	if err != nil {
-		return 0, fmt.Errorf("%w: head: %w", ErrCorrupt, err)
+		return nil, fmt.Errorf("%w: head: %w", ErrCorrupt, err)
 	}
-
-	grown := map[tileID][]tlog.Hash{}
-	rows := commit(entries)
-	leaves := make([]tlog.Hash, len(rows))
-	for i := range rows {
-		rows[i].Index = head.Size + int64(i)
-		leaves[i] = tlog.Hash(rows[i].Leaf)
-		f.Append(leaves[i], func(level int, index int64, h tlog.Hash) {
+	g := &growth{sequences: sequences, inner: map[tileID][]tlog.Hash{}, leaves: make([]tlog.Hash, len(entries))}
+	if g.sequences == nil {
+		g.sequences = map[string]int64{}
+	}
+	if err := setSequences(tx, g.sequences, entries); err != nil {
+		return nil, err
+	}
+	g.rows = commit(entries)
+	for i := range g.rows {
+		g.rows[i].Index = head.Size + int64(i)
+		g.leaves[i] = tlog.Hash(g.rows[i].Leaf)
+		f.Append(g.leaves[i], func(level int, index int64, h tlog.Hash) {
 			id := tileID{level, index / merkle.TileWidth}
-			grown[id] = append(grown[id], h)
+			g.inner[id] = append(g.inner[id], h)
 		})
 	}
-	if err := tx.InsertLedgerEntries(rows); err != nil {
-		return 0, err
+	g.head = store.LedgerHead{Size: f.Size(), Frontier: f.Bytes()}
+	return g, nil
+}
+
+// write stores all of g but the head, which is locked.
+func (l *Log) write(tx *store.Tx, old store.LedgerHead, g *growth) error {
+	if err := tx.InsertLedgerEntries(g.rows); err != nil {
+		return err
 	}
-	if err := setLeafTiles(tx, head.Size, leaves); err != nil {
-		return 0, err
+	if err := setLeafTiles(tx, old.Size, g.leaves); err != nil {
+		return err
 	}
-	if err := growTiles(tx, head.Size, grown); err != nil {
-		return 0, err
+	if err := growTiles(tx, old.Size, g.inner); err != nil {
+		return err
 	}
-	if err := tx.SetLedgerHead(store.LedgerHead{Size: f.Size(), Frontier: f.Bytes()}); err != nil {
-		return 0, err
-	}
-	return head.Size, nil
+	tx.OnCommit(func() { l.tip.moved(old, g) })
+	return nil
 }
 
 // prepare returns entries as they will be appended, but for their sequence.
@@ -90,9 +132,8 @@ func (l *Log) prepare(entries []Entry) ([]Entry, error) {
 	return entries, nil
 }
 
-// setSequences continues each tenant's count. The head must be locked.
-func setSequences(tx *store.Tx, entries []Entry) error {
-	last := map[string]int64{}
+// setSequences continues each tenant's count from last, which it keeps up to date.
+func setSequences(tx *store.Tx, last map[string]int64, entries []Entry) error {
 	for i := range entries {
 		tenant := entries[i].Tenant
 		n, ok := last[tenant]
@@ -125,60 +166,4 @@ func commit(entries []Entry) []store.LedgerEntry {
 		}
 	}
 	return rows
-}
-
-// tileID is a tile's place: its level and its index there.
-type tileID struct {
-	level int
-	index int64
-}
-
-// setLeafTiles writes the tiles of level 0 that leaves, the first of which has
-// index size, fill up.
-func setLeafTiles(tx *store.Tx, size int64, leaves []tlog.Hash) error {
-	for {
-		tile := size / merkle.TileWidth
-		n := (tile+1)*merkle.TileWidth - size
-		if n > int64(len(leaves)) {
-			return nil
-		}
-		before, err := tx.LedgerLeaves(tile*merkle.TileWidth, size)
-		if err != nil {
-			return err
-		}
-		hashes := append(before, merkle.Join(leaves[:n])...)
-		if len(hashes) != merkle.TileWidth*tlog.HashSize {
-			return fmt.Errorf("%w: entries between %d and %d are missing", ErrCorrupt, tile*merkle.TileWidth, size)
-		}
-		if err := tx.SetLedgerTile(0, tile, hashes); err != nil {
-			return err
-		}
-		size, leaves = size+n, leaves[n:]
-	}
-}
-
-// growTiles adds hashes to the tiles above level 0 of a tree that had size leaves.
-func growTiles(tx *store.Tx, size int64, grown map[tileID][]tlog.Hash) error {
-	for id, hashes := range grown {
-		var before []byte
-		if had := tileHashes(size, id); had > 0 {
-			var err error
-			if before, err = tx.LedgerTile(id.level, id.index); err != nil {
-				return err
-			}
-			if len(before) != had*tlog.HashSize {
-				return fmt.Errorf("%w: tile %d/%d has %d bytes; a tree of %d entries has %d there", ErrCorrupt, id.level, id.index, len(before), size, had*tlog.HashSize)
-			}
-		}
-		if err := tx.SetLedgerTile(id.level, id.index, slices.Concat(before, merkle.Join(hashes))); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// tileHashes returns how many hashes the tile has in a tree of size leaves.
-func tileHashes(size int64, id tileID) int {
-	n := size>>(merkle.TileHeight*id.level) - id.index*merkle.TileWidth
-	return int(max(0, min(n, merkle.TileWidth)))
 }

@@ -103,7 +103,7 @@ func (l *Log) addKey(tx *store.Tx, actor, action string) (store.LedgerKey, note.
 	if err != nil {
 		return store.LedgerKey{}, nil, fmt.Errorf("make a signing key: %w", err)
 	}
-	sealed, err := l.keyring.Seal([]byte(secret), keyLabel(vkey))
+	sealed, err := l.keyring.Seal([]byte(secret), keyContext(vkey))
 	if err != nil {
 		return store.LedgerKey{}, nil, fmt.Errorf("seal a signing key: %w", err)
 	}
@@ -138,7 +138,7 @@ func (l *Log) signer(key store.LedgerKey) (note.Signer, error) {
 
 // openSigner opens a private key and makes sure that it belongs to its row.
 func openSigner(keyring Keyring, key store.LedgerKey) (note.Signer, error) {
-	secret, err := keyring.Open(key.Sealed, keyLabel(key.VKey))
+	secret, err := keyring.Open(key.Sealed, keyContext(key.VKey))
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger's key %s: %w", key.VKey, err)
 	}
@@ -152,5 +152,5 @@ func openSigner(keyring Keyring, key store.LedgerKey) (note.Signer, error) {
 	return s, nil
 }
 
-// keyLabel binds a sealed key to its use.
-func keyLabel(vkey string) []byte { return []byte("demarc ledger key " + vkey) }
+// keyContext binds a sealed key to its use.
+func keyContext(vkey string) string { return "ledger key " + vkey }

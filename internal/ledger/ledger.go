@@ -28,10 +28,10 @@ var ErrCorrupt = errors.New("ledger is corrupt")
 // Keyring keeps private keys of the ledger readable to this instance only.
 // Both methods are called seldom, and from several goroutines.
 type Keyring interface {
-	// Seal encrypts secret and binds it to label.
-	Seal(secret, label []byte) (sealed []byte, err error)
-	// Open undoes Seal; it fails if sealed or label were changed.
-	Open(sealed, label []byte) (secret []byte, err error)
+	// Seal encrypts secret and binds it to context.
+	Seal(secret []byte, context string) (sealed []byte, err error)
+	// Open undoes Seal; it fails if sealed or context were changed.
+	Open(sealed []byte, context string) (secret []byte, err error)
 }
 
 // Config is what a Log needs.
@@ -57,6 +57,7 @@ type Log struct {
 	keyring Keyring
 	logger  *slog.Logger
 	now     func() time.Time
+	tip     tip
 
 	mu      sync.Mutex
 	signers map[string]note.Signer // guarded by mu; by verifier key
@@ -70,17 +71,21 @@ func New(cfg Config) (*Log, error) {
 	if !isOrigin(cfg.Origin) {
 		return nil, fmt.Errorf("ledger: origin %q must have 1 to 200 letters, digits or . _ / -", cfg.Origin)
 	}
-	l := &Log{
-		store: cfg.Store, origin: cfg.Origin, keyring: cfg.Keyring, logger: cfg.Logger, now: cfg.Now,
-		signers: map[string]note.Signer{},
+	l := Open(cfg.Store)
+	l.origin, l.keyring = cfg.Origin, cfg.Keyring
+	if cfg.Logger != nil {
+		l.logger = cfg.Logger
 	}
-	if l.logger == nil {
-		l.logger = slog.New(slog.DiscardHandler)
-	}
-	if l.now == nil {
-		l.now = time.Now
+	if cfg.Now != nil {
+		l.now = cfg.Now
 	}
 	return l, nil
+}
+
+// Open returns the ledger that is kept in s, to append to, read and prove. It
+// signs nothing and cannot be verified: see New.
+func Open(s *store.Store) *Log {
+	return &Log{store: s, logger: slog.New(slog.DiscardHandler), now: time.Now, signers: map[string]note.Signer{}}
 }
 
 // Origin returns the name in the ledger's checkpoints and keys.

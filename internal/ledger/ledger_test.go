@@ -41,12 +41,12 @@ func testKeyring(t testing.TB) Keyring {
 	return gcmKeyring{aead}
 }
 
-func (k gcmKeyring) Seal(secret, label []byte) ([]byte, error) {
-	return k.AEAD.Seal(nil, nil, secret, label), nil
+func (k gcmKeyring) Seal(secret []byte, context string) ([]byte, error) {
+	return k.AEAD.Seal(nil, nil, secret, []byte(context)), nil
 }
 
-func (k gcmKeyring) Open(sealed, label []byte) ([]byte, error) {
-	return k.AEAD.Open(nil, nil, sealed, label)
+func (k gcmKeyring) Open(sealed []byte, context string) ([]byte, error) {
+	return k.AEAD.Open(nil, nil, sealed, []byte(context))
 }
 
 // some returns n entries of three tenants and of the provider.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/demarc/demarc/internal/ledger/entry"
@@ -47,8 +46,11 @@ var ErrCursor = errors.New("malformed cursor")
 func (l *Log) Search(ctx context.Context, f Filter) (page Page, err error) {
 	sf := store.LedgerFilter{Tenant: f.Tenant, Action: f.Action, Subject: f.Subject, From: f.From, To: f.To}
 	if f.Cursor != "" {
-		if sf.BeforeTime, sf.BeforeIndex, err = parseCursor(f.Cursor); err != nil {
-			return Page{}, err
+		if sf.Before, err = strconv.ParseInt(f.Cursor, 10, 64); err != nil || sf.Before < 0 {
+			return Page{}, ErrCursor
+		}
+		if sf.Before == 0 { // nothing comes before the first
+			return Page{}, nil
 		}
 	}
 	limit := f.Limit
@@ -57,13 +59,13 @@ func (l *Log) Search(ctx context.Context, f Filter) (page Page, err error) {
 	}
 	limit = min(limit, 1000)
 	err = l.store.Read(ctx, func(tx *store.Tx) error {
-		rows, last, err := tx.SearchLedger(sf, limit)
+		rows, next, err := tx.SearchLedger(sf, limit)
 		if err != nil {
 			return err
 		}
 		page.Lines, err = lines(rows)
-		if last != nil {
-			page.Next = fmt.Sprintf("%d.%d", last.Time.UnixMicro(), last.Index)
+		if next > 0 {
+			page.Next = strconv.FormatInt(next, 10)
 		}
 		return err
 	})
@@ -105,14 +107,4 @@ func lineOf(r *store.LedgerEntry) (Line, error) {
 	return Line{Index: r.Index, Salt: r.Salt, Entry: Entry{
 		Time: r.Time, Tenant: r.Tenant, Sequence: r.Sequence, Actor: r.Actor, Action: r.Action, Subject: r.Subject, Digests: digests,
 	}}, nil
-}
-
-func parseCursor(s string) (time.Time, int64, error) {
-	micros, index, ok := strings.Cut(s, ".")
-	at, err1 := strconv.ParseInt(micros, 10, 64)
-	i, err2 := strconv.ParseInt(index, 10, 64)
-	if !ok || err1 != nil || err2 != nil || at <= 0 || i < 0 {
-		return time.Time{}, 0, ErrCursor
-	}
-	return time.UnixMicro(at), i, nil
 }

@@ -101,12 +101,7 @@ func TestVerifyAcceptsAnUntouchedLedger(t *testing.T) {
 func TestVerifyFindsEveryFlippedByte(t *testing.T) {
 	dsn := storetest.SQLite(t)
 	l := grown(t, storetest.Open(t, dsn))
-	db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(dsn, "sqlite://")+"?_pragma=ignore_check_constraints(1)&_pragma=synchronous(OFF)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	db.SetMaxOpenConns(1)
+	db := raw(t, dsn)
 	dropTriggers(t, db)
 
 	tables := []struct{ name, where string }{
@@ -180,11 +175,7 @@ func TestVerifyFindsMissingAndAddedRows(t *testing.T) {
 		t.Run(change.sql, func(t *testing.T) {
 			dsn := storetest.SQLite(t)
 			l := grown(t, storetest.Open(t, dsn))
-			db, err := sql.Open("sqlite", "file:"+strings.TrimPrefix(dsn, "sqlite://"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
+			db := raw(t, dsn)
 			dropTriggers(t, db)
 			res, err := db.Exec(change.sql)
 			if err != nil {
@@ -210,15 +201,7 @@ func TestDatabaseGuardsTheLedger(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			address := dsn(t)
 			grown(t, storetest.Open(t, address))
-			driver := "pgx"
-			if name == "sqlite" {
-				driver, address = "sqlite", "file:"+strings.TrimPrefix(address, "sqlite://")
-			}
-			db, err := sql.Open(driver, address)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer db.Close()
+			db := raw(t, address)
 			for _, statement := range []string{
 				"UPDATE ledger_entry SET subject = 'vm/x' WHERE idx = 1", "DELETE FROM ledger_entry WHERE idx = 1",
 				"UPDATE ledger_tile SET hashes = salt FROM ledger_entry e WHERE e.idx = 1 AND level = 1", "DELETE FROM ledger_tile",
@@ -232,6 +215,22 @@ func TestDatabaseGuardsTheLedger(t *testing.T) {
 			}
 		})
 	}
+}
+
+// raw opens the database past the store.
+func raw(t testing.TB, dsn string) *sql.DB {
+	t.Helper()
+	driver := "pgx"
+	if path, ok := strings.CutPrefix(dsn, "sqlite://"); ok {
+		driver, dsn = "sqlite", "file:"+path+"?_pragma=ignore_check_constraints(1)&_pragma=synchronous(OFF)"
+	}
+	db, err := sql.Open(driver, dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.SetMaxOpenConns(1)
+	t.Cleanup(func() { db.Close() })
+	return db
 }
 
 func dropTriggers(t *testing.T, db *sql.DB) {

@@ -60,7 +60,7 @@ var errEnough = errors.New("enough faults")
 // What it cannot find is a ledger replaced as a whole by one who holds the
 // signing key; witnesses do.
 func (l *Log) Verify(ctx context.Context, progress func(done, total int64)) (Verification, error) {
-	v := &verifier{log: l, frontier: new(merkle.Frontier), sequences: map[string]int64{}, open: map[int][]byte{}}
+	v := &recomputation{log: l, frontier: new(merkle.Frontier), sequences: map[string]int64{}, open: map[int][]byte{}}
 	err := v.run(ctx, progress)
 	if err != nil && !errors.Is(err, errEnough) {
 		return v.result, fmt.Errorf("verify the ledger: %w", err)
@@ -68,8 +68,8 @@ func (l *Log) Verify(ctx context.Context, progress func(done, total int64)) (Ver
 	return v.result, nil
 }
 
-// verifier holds what one verification has recomputed so far.
-type verifier struct {
+// recomputation holds what one verification has recomputed so far.
+type recomputation struct {
 	log       *Log
 	result    Verification
 	keys      []verifiedKey
@@ -80,7 +80,7 @@ type verifier struct {
 	noted     int64            // size of the last checkpoint seen
 }
 
-func (v *verifier) fault(table string, row any, format string, args ...any) error {
+func (v *recomputation) fault(table string, row any, format string, args ...any) error {
 	v.result.Faults = append(v.result.Faults, Fault{Table: table, Row: fmt.Sprint(row), Reason: fmt.Sprintf(format, args...)})
 	if len(v.result.Faults) >= maxFaults {
 		return errEnough
@@ -88,7 +88,7 @@ func (v *verifier) fault(table string, row any, format string, args ...any) erro
 	return nil
 }
 
-func (v *verifier) run(ctx context.Context, progress func(done, total int64)) error {
+func (v *recomputation) run(ctx context.Context, progress func(done, total int64)) error {
 	for last := false; !last; {
 		err := v.log.store.Read(ctx, func(tx *store.Tx) error {
 			head, err := tx.LedgerHead()
@@ -124,7 +124,7 @@ func (v *verifier) run(ctx context.Context, progress func(done, total int64)) er
 }
 
 // slice verifies the entries up to index to and the checkpoints on the way.
-func (v *verifier) slice(tx *store.Tx, head store.LedgerHead, to int64) error {
+func (v *recomputation) slice(tx *store.Tx, head store.LedgerHead, to int64) error {
 	rows, err := tx.LedgerEntries(v.frontier.Size(), to)
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func pad(leaf []byte) []byte {
 }
 
 // entry verifies a row by itself.
-func (v *verifier) entry(r *store.LedgerEntry) error {
+func (v *recomputation) entry(r *store.LedgerEntry) error {
 	v.result.Entries++
 	line, err := lineOf(r)
 	if err == nil {
@@ -193,7 +193,7 @@ func (v *verifier) entry(r *store.LedgerEntry) error {
 }
 
 // grow adds a leaf and compares the tiles that it finishes.
-func (v *verifier) grow(tx *store.Tx, leaf tlog.Hash) error {
+func (v *recomputation) grow(tx *store.Tx, leaf tlog.Hash) error {
 	var faults error
 	add := func(level int, index int64, h tlog.Hash) {
 		v.open[level] = append(v.open[level], h[:]...)
@@ -209,7 +209,7 @@ func (v *verifier) grow(tx *store.Tx, leaf tlog.Hash) error {
 }
 
 // tile compares a stored tile with what it must begin with.
-func (v *verifier) tile(tx *store.Tx, id tileID, want []byte) error {
+func (v *recomputation) tile(tx *store.Tx, id tileID, want []byte) error {
 	row := fmt.Sprintf("%d/%d", id.level, id.index)
 	got, err := tx.LedgerTile(id.level, id.index)
 	switch {
@@ -224,7 +224,7 @@ func (v *verifier) tile(tx *store.Tx, id tileID, want []byte) error {
 }
 
 // finish compares what only the whole tree determines.
-func (v *verifier) finish(tx *store.Tx, head store.LedgerHead) error {
+func (v *recomputation) finish(tx *store.Tx, head store.LedgerHead) error {
 	size := v.frontier.Size()
 	if head.Size != size || !bytes.Equal(head.Frontier, v.frontier.Bytes()) {
 		if err := v.fault("ledger_head", 1, "is not that of the %d entries", size); err != nil {

@@ -18,7 +18,7 @@ type verifiedKey struct {
 }
 
 // readKeys verifies the stored keys by themselves.
-func (v *verifier) readKeys(tx *store.Tx) error {
+func (v *recomputation) readKeys(tx *store.Tx) error {
 	rows, err := tx.LedgerKeys()
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (v *verifier) readKeys(tx *store.Tx) error {
 }
 
 // privateFault says what is wrong with the private part of a key.
-func (v *verifier) privateFault(k store.LedgerKey, signs bool) string {
+func (v *recomputation) privateFault(k store.LedgerKey, signs bool) string {
 	if !signs {
 		if len(k.Sealed) != 0 {
 			return "another key has followed, yet its private part was kept"
@@ -59,7 +59,7 @@ func (v *verifier) privateFault(k store.LedgerKey, signs bool) string {
 }
 
 // announces verifies that the entries that tell of keys are of stored keys.
-func (v *verifier) announces(line *Line) error {
+func (v *recomputation) announces(line *Line) error {
 	if !isKeyAction(line.Action) {
 		return nil
 	}
@@ -78,7 +78,7 @@ func (v *verifier) announces(line *Line) error {
 }
 
 // keysAnnounced verifies that the ledger tells of every key.
-func (v *verifier) keysAnnounced() error {
+func (v *recomputation) keysAnnounced() error {
 	for _, k := range v.keys {
 		if k.announced {
 			continue
@@ -91,7 +91,7 @@ func (v *verifier) keysAnnounced() error {
 }
 
 // checkpointsTo returns the next checkpoints up to a size.
-func (v *verifier) checkpointsTo(tx *store.Tx, to int64) ([]store.LedgerCheckpoint, error) {
+func (v *recomputation) checkpointsTo(tx *store.Tx, to int64) ([]store.LedgerCheckpoint, error) {
 	notes, err := tx.LedgerCheckpoints(v.noted, verifySlice)
 	for i, n := range notes {
 		if n.Size > to {
@@ -106,7 +106,7 @@ func (v *verifier) checkpointsTo(tx *store.Tx, to int64) ([]store.LedgerCheckpoi
 }
 
 // checkpoint verifies a checkpoint against the tree, which has its size.
-func (v *verifier) checkpoint(c store.LedgerCheckpoint) error {
+func (v *recomputation) checkpoint(c store.LedgerCheckpoint) error {
 	v.result.Checkpoints++
 	var known []note.Verifier
 	for i, k := range v.keys {
@@ -128,7 +128,7 @@ func (v *verifier) checkpoint(c store.LedgerCheckpoint) error {
 }
 
 // cosignatures verifies those of a checkpoint.
-func (v *verifier) cosignatures(tx *store.Tx, c store.LedgerCheckpoint) error {
+func (v *recomputation) cosignatures(tx *store.Tx, c store.LedgerCheckpoint) error {
 	all, err := tx.LedgerCosignatures(c.Size)
 	if err != nil {
 		return err

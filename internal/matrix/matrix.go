@@ -107,3 +107,12 @@ func Shares(d responsibility.Duty, vms []estate.VM, subs []responsibility.Subscr
 	}
 	return shares
 }
+
+// EachVM calls f with id and VDC of every VM of the tenant.
+func EachVM(tx *store.Tx, tenant string, f func(id, vdc string)) error {
+	vms, err := allVMs(tx, tenant)
+	for _, v := range vms {
+		f(v.ID, v.VDC)
+	}
+	return err
+}

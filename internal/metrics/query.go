@@ -19,8 +19,8 @@ const tenantLabel = "tenant"
 // series that the expression does not show.
 var language = parser.NewParser(parser.Options{})
 
-// Query answers text for one moment.
-func (s *Store) Query(ctx context.Context, tenant, text string, at time.Time) ([]Series, error) {
+// Query implements Store.
+func (s *embedded) Query(ctx context.Context, tenant, text string, at time.Time) ([]Series, error) {
 	bound, err := Bind(tenant, text)
 	if err != nil {
 		return nil, err
@@ -32,23 +32,30 @@ func (s *Store) Query(ctx context.Context, tenant, text string, at time.Time) ([
 	return answer(ctx, q)
 }
 
-// QueryRange answers text for every step from from to to.
-func (s *Store) QueryRange(ctx context.Context, tenant, text string, from, to time.Time, step time.Duration) ([]Series, error) {
+// QueryRange implements Store.
+func (s *embedded) QueryRange(ctx context.Context, tenant, text string, from, to time.Time, step time.Duration) ([]Series, error) {
 	bound, err := Bind(tenant, text)
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case step <= 0 || to.Before(from):
-		return nil, fmt.Errorf("%w: the step must be positive and the end not before the beginning", ErrQuery)
-	case to.Sub(from)/step > MaxPoints:
-		return nil, fmt.Errorf("%w: more than %d points per series: take a longer step or a shorter time", ErrQuery, MaxPoints)
+	if err := checkRange(from, to, step); err != nil {
+		return nil, err
 	}
 	q, err := s.engine.NewRangeQuery(ctx, ofTenant{s.db, tenant}, nil, bound, from, to, step)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrQuery, err)
 	}
 	return answer(ctx, q)
+}
+
+func checkRange(from, to time.Time, step time.Duration) error {
+	switch {
+	case step <= 0 || to.Before(from):
+		return fmt.Errorf("%w: the step must be positive and the end not before the beginning", ErrQuery)
+	case to.Sub(from)/step > MaxPoints:
+		return fmt.Errorf("%w: more than %d points per series: take a longer step or a shorter time", ErrQuery, MaxPoints)
+	}
+	return nil
 }
 
 // Bind returns the expression with every selector limited to the tenant. An

@@ -214,7 +214,22 @@ func (e *Engine) assess(v *view, d *judgement.Duty, g *ground, j *evidence.Judge
 		j.Verdict, j.Reason = evidence.NotApplicable, "does not concern this "+string(d.Scope)+", by "+strings.Join(d.Applies.Reads(), ", ")
 	default:
 		j.Verdict, j.Reason = evidence.Met, "met, by "+strings.Join(d.Met.Reads(), ", ")
+		if blind := g.blind(d.Met.Reads()); blind != "" {
+			j.Verdict, j.Reason = evidence.Unknown, "what is seen is right, but not all is seen: "+blind
+		}
 	}
+}
+
+// blind says which of the kinds an observer sees in part only, and why: what
+// it does not see may be wrong.
+func (g *ground) blind(kinds []string) string {
+	var parts []string
+	for _, kind := range kinds {
+		if why := g.unseen[kind]; why != "" {
+			parts = append(parts, kind+" ("+why+")")
+		}
+	}
+	return strings.Join(parts, "; ")
 }
 
 // why says in plain words which facts are missing and what would bring them.

@@ -59,8 +59,12 @@ func newWorld(t *testing.T, s *store.Store) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	log, err := ledger.New(ledger.Config{Store: s, Origin: "demarc/test"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.engine, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: services, Sources: []posture.Source{fleet.Coverage{}}, Store: s, Ledger: ledger.Open(s),
+		Catalogue: compiled, Services: services, Sources: []posture.Source{fleet.Coverage{}}, Store: s, Ledger: log,
 		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
 		Changed: func(js []evidence.Judgement) { w.changed = append(w.changed, js...) },
 	})

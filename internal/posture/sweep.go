@@ -2,8 +2,11 @@ package posture
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/demarc/demarc/internal/evidence"
@@ -92,4 +95,45 @@ func (e *Engine) followSubscriptions(ctx context.Context) error {
 		}
 		return tx.PutSetting(sweepSetting, binary.BigEndian.AppendUint64(nil, uint64(now.UnixMicro())))
 	})
+}
+
+// judgedSetting keeps the digest of the contract that all subjects were last
+// judged by.
+const judgedSetting = "posture.judged-by"
+
+// CatchUp judges the provider's duties, and every subject if the contract is
+// not the one that all were judged by last: the program or a catalogue is new.
+func (e *Engine) CatchUp(ctx context.Context) error {
+	err := e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.Rejudge(tx, evidence.Provider) })
+	if err != nil {
+		return err
+	}
+	digest := e.contract.Load().digest()
+	var last []byte
+	err = e.cfg.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		last, err = tx.Setting(judgedSetting)
+		return err
+	})
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	if string(last) == digest {
+		return nil
+	}
+	if err := e.RejudgeAll(ctx, nil); err != nil {
+		return err
+	}
+	return e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return tx.PutSetting(judgedSetting, []byte(digest)) })
+}
+
+// digest identifies what duties are judged by.
+func (c *contract) digest() string {
+	h := sha256.New()
+	for _, d := range c.Duties {
+		fmt.Fprintf(h, "%s|%s|%v|%v|%v\n", d.ID, d.Party, d.Modes, d.Services, d.NotProvided)
+		if a := d.Assessment; a != nil {
+			fmt.Fprintf(h, "%s|%s|%s|%s\n", a.Applies, a.Met, a.Message, a.StaleAfter)
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }

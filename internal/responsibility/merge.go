@@ -1,12 +1,18 @@
 package responsibility
 
-import "slices"
+import (
+	"slices"
 
-// Merge adds fragments to a catalogue: their controls, their duties in
-// controls that are there, and their facts. The inputs are not changed. A
-// duty, control or fact kind that two files bring is refused and both are
-// named; the error is a *Refusal.
-func Merge(base *Catalogue, fragments ...*Catalogue) (*Catalogue, error) {
+	"github.com/demarc/demarc/internal/evidence"
+)
+
+// Merge adds others to a catalogue: fragments of it, with their controls,
+// their duties in controls that are there, and their facts; and catalogues of
+// their own, which then stand beside it. The result has the name of base. The
+// inputs are not changed. A duty, control or fact kind that two files bring is
+// refused and both are named; only a catalogue of its own may declare a fact
+// again, no wider than it is. The error is a *Refusal.
+func Merge(base *Catalogue, others ...*Catalogue) (*Catalogue, error) {
 	all := &Catalogue{
 		Name: base.Name, Version: base.Version, Title: base.Title, Extends: base.Extends,
 		Controls: slices.Clone(base.Controls), Facts: slices.Clone(base.Facts), places: map[string]Position{},
@@ -14,9 +20,17 @@ func Merge(base *Catalogue, fragments ...*Catalogue) (*Catalogue, error) {
 	for what, at := range base.places {
 		all.places[what] = at
 	}
+	names := []string{base.Name, AnyCatalogue, ""}
+	for _, o := range others {
+		names = append(names, o.Name)
+	}
 	var faults []Fault
-	for _, f := range fragments {
-		faults = append(faults, all.add(f)...)
+	for _, o := range others {
+		if !slices.Contains(names, o.Extends) {
+			faults = append(faults, Fault{At: o.first(), Reason: "the file extends " + o.Extends + ", which is not loaded", Mend: "write extends: " + base.Name})
+			continue
+		}
+		faults = append(faults, all.add(o)...)
 	}
 	faults = append(faults, all.resolve(false)...)
 	if err := Refuse(faults); err != nil {
@@ -26,14 +40,6 @@ func Merge(base *Catalogue, fragments ...*Catalogue) (*Catalogue, error) {
 }
 
 func (c *Catalogue) add(f *Catalogue) (faults []Fault) {
-	if f.Extends != c.Name && f.Extends != AnyCatalogue {
-		at := f.first()
-		why := "is a catalogue of its own, " + f.Name
-		if f.Extends != "" {
-			why = "extends " + f.Extends
-		}
-		return []Fault{{At: at, Reason: "the file " + why + ", not a fragment of " + c.Name, Mend: "write extends: " + c.Name}}
-	}
 	twice := func(what, id string, at Position) bool {
 		first, found := c.places[what+" "+id]
 		if found {
@@ -65,12 +71,22 @@ func (c *Catalogue) add(f *Catalogue) (faults []Fault) {
 		c.Controls[i].Duties = duties
 	}
 	for _, k := range f.Facts {
+		if f.Extends == "" && c.declares(k) {
+			continue
+		}
 		if at := f.places["fact "+k.Name]; !twice("fact", k.Name, at) {
 			c.places["fact "+k.Name] = at
 			c.Facts = append(c.Facts, k)
 		}
 	}
 	return faults
+}
+
+// declares reports whether the catalogue has the kind with all its members.
+func (c *Catalogue) declares(k evidence.Kind) bool {
+	return slices.ContainsFunc(c.Facts, func(have evidence.Kind) bool {
+		return have.Name == k.Name && have.Scope == k.Scope && have.Type.Covers(k.Type) == ""
+	})
 }
 
 // first is a place in the file that the fragment came from.

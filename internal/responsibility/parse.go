@@ -121,14 +121,19 @@ func (r *reader) syntax(err error) {
 	}
 	line, _ := strconv.Atoi(m[1])
 	line = min(max(line, 1), len(r.lines))
-	text := r.lines[line-1]
-	column := 1 + len(text) - len(strings.TrimLeft(text, " \t"))
-	if lead := text[:column-1]; strings.Contains(lead, "\t") {
-		r.faultAt(line, 1+strings.IndexByte(lead, '\t'), "indent with spaces", "a tab indents the line")
-		return
+	// The library may count a line less where it stumbles over indentation.
+	for at := line; at <= min(line+1, len(r.lines)); at++ {
+		lead := r.lines[at-1][:indent(r.lines[at-1])]
+		if tab := strings.IndexByte(lead, '\t'); tab >= 0 {
+			r.faultAt(at, 1+tab, "indent with spaces", "a tab indents the line")
+			return
+		}
 	}
-	r.faultAt(line, column, "", "is not YAML: %s", m[2])
+	r.faultAt(line, 1+indent(r.lines[line-1]), "", "is not YAML: %s", m[2])
 }
+
+// indent is how many spaces and tabs a line begins with.
+func indent(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
 
 func invalidUTF8(data []byte) (line, column int) {
 	line, column = 1, 1

@@ -132,7 +132,7 @@ func (r *reader) composed(m *members, path string) *evidence.Type {
 		"of": t.Basic == evidence.List || t.Basic == evidence.Map, "members": t.Basic == evidence.Object, "enum": t.Basic == evidence.String,
 	} {
 		if n := m.get(key); n != nil && !fits {
-			r.fault(n, "leave it out", "a %s has no %s", t.Basic, key)
+			r.fault(n, "leave it out", "type %s has no %s", t.Basic, key)
 		}
 	}
 	for _, item := range r.items(m.get("enum"), "enum") {

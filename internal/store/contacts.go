@@ -130,3 +130,12 @@ func (tx *Tx) AddSetting(name string, value []byte) error {
 	}
 	return nil
 }
+
+// TenantsWithoutKey counts tenants whose contacts could not be sealed.
+func (tx *Tx) TenantsWithoutKey() (int, error) {
+	n, err := tx.db.NewSelect().Table("tenant").Where("id NOT IN (SELECT tenant_id FROM tenant_key)").Count(tx.ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count tenants without a key: %w", err)
+	}
+	return int(n), nil
+}

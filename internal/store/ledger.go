@@ -1,7 +1,9 @@
 package store
 
 import (
+	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -32,21 +34,72 @@ type LedgerHead struct {
 	Frontier []byte // roots of the complete subtrees, largest first, 32 bytes each
 }
 
+// The statements of an act with one entry.
+const (
+	selectLedgerHead     = "SELECT size, frontier FROM ledger_head WHERE id = 1"
+	advanceLedgerHead    = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1 AND size = ? AND frontier = ?"
+	updateLedgerHead     = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"
+	selectLedgerSequence = "SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"
+	insertLedgerEntry    = "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)"
+)
+
+// prepareLedger compiles them once. SQLite would otherwise spend as much on that
+// as on the rest of a small transaction; for PostgreSQL, pgx keeps them compiled.
+func (s *Store) prepareLedger(ctx context.Context) error {
+	if s.dialect == "postgres" {
+		return nil
+	}
+	s.prepared = map[string]*sql.Stmt{}
+	for _, query := range []string{selectLedgerHead, advanceLedgerHead, updateLedgerHead, selectLedgerSequence, insertLedgerEntry} {
+		stmt, err := s.writer.DB.PrepareContext(ctx, query) // closed with the database
+		if err != nil {
+			return fmt.Errorf("compile %q: %w", query, err)
+		}
+		s.prepared[query] = stmt
+	}
+	return nil
+}
+
+func (tx *Tx) ledgerRow(query string, args ...any) *sql.Row {
+	if stmt, ok := tx.prepared[query]; ok {
+		return tx.db.Tx.StmtContext(tx.ctx, stmt).QueryRowContext(tx.ctx, args...)
+	}
+	return tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered(query), args...)
+}
+
+func (tx *Tx) ledgerExec(query string, args ...any) error {
+	_, err := tx.ledgerExecCount(query, args...)
+	return err
+}
+
+func (tx *Tx) ledgerExecCount(query string, args ...any) (changed int64, err error) {
+	var result sql.Result
+	if stmt, ok := tx.prepared[query]; ok {
+		result, err = tx.db.Tx.StmtContext(tx.ctx, stmt).ExecContext(tx.ctx, args...)
+	} else {
+		result, err = tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
 // LockLedger returns the head and holds it until the transaction ends: others
 // that append wait. Take it as late as possible.
 func (tx *Tx) LockLedger() (LedgerHead, error) {
 	if tx.postgres {
-		return tx.ledgerHead(" FOR UPDATE")
+		return tx.ledgerHead(selectLedgerHead + " FOR UPDATE")
 	}
-	return tx.ledgerHead("") // SQLite's writer is alone
+	return tx.ledgerHead(selectLedgerHead) // SQLite's writer is alone
 }
 
 // LedgerHead returns the head as the transaction sees it.
-func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead("") }
+func (tx *Tx) LedgerHead() (LedgerHead, error) { return tx.ledgerHead(selectLedgerHead) }
 
-func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
+func (tx *Tx) ledgerHead(query string) (LedgerHead, error) {
 	var h LedgerHead
-	err := tx.db.Tx.QueryRowContext(tx.ctx, "SELECT size, frontier FROM ledger_head WHERE id = 1"+lock).Scan(&h.Size, &h.Frontier)
+	err := tx.ledgerRow(query).Scan(&h.Size, &h.Frontier)
 	if errors.Is(err, sql.ErrNoRows) {
 		return LedgerHead{}, fmt.Errorf("head of the ledger: %w", ErrNotFound)
 	}
@@ -58,11 +111,20 @@ func (tx *Tx) ledgerHead(lock string) (LedgerHead, error) {
 
 // SetLedgerHead replaces the head, which must have grown.
 func (tx *Tx) SetLedgerHead(h LedgerHead) error {
-	_, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered("UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"), h.Size, h.Frontier)
-	if err != nil {
+	if err := tx.ledgerExec(updateLedgerHead, h.Size, h.Frontier); err != nil {
 		return fmt.Errorf("write the head of the ledger: %w", err)
 	}
 	return nil
+}
+
+// AdvanceLedgerHead replaces the head if it is still old, and then holds it until
+// the transaction ends as LockLedger does. It reports whether it was.
+func (tx *Tx) AdvanceLedgerHead(old, next LedgerHead) (ok bool, err error) {
+	n, err := tx.ledgerExecCount(advanceLedgerHead, next.Size, next.Frontier, old.Size, old.Frontier)
+	if err != nil {
+		return false, fmt.Errorf("advance the head of the ledger: %w", err)
+	}
+	return n == 1, nil
 }
 
 // insertRows bounds a statement: SQLite takes 32,766 values in one.
@@ -78,9 +140,8 @@ func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
 			r := &rows[i]
 			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
 		}
-		query := "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)" +
-			strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
-		if _, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...); err != nil {
+		query := insertLedgerEntry + strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
+		if err := tx.ledgerExec(query, args...); err != nil {
 			return fmt.Errorf("write ledger entries from %d: %w", rows[0].Index, err)
 		}
 		rows = rows[n:]
@@ -91,7 +152,7 @@ func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
 // LastLedgerSequence returns the greatest sequence of the tenant's entries, 0 if
 // it has none.
 func (tx *Tx) LastLedgerSequence(tenant string) (sequence int64, err error) {
-	err = tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered("SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"), tenant).Scan(&sequence)
+	err = tx.ledgerRow(selectLedgerSequence, tenant).Scan(&sequence)
 	if err != nil {
 		return 0, fmt.Errorf("read the last ledger sequence of tenant %q: %w", tenant, err)
 	}
@@ -99,21 +160,19 @@ func (tx *Tx) LastLedgerSequence(tenant string) (sequence int64, err error) {
 }
 
 // LedgerLeaves returns the leaf hashes of the entries from ≤ index < to, joined.
+// The database joins them: fetching rows one by one would take longer than all
+// the rest of a proof.
 func (tx *Tx) LedgerLeaves(from, to int64) ([]byte, error) {
-	rows, err := tx.db.Tx.QueryContext(tx.ctx, tx.numbered("SELECT leaf FROM ledger_entry WHERE idx >= ? AND idx < ? ORDER BY idx"), from, to)
-	if err != nil {
+	query := "SELECT coalesce(group_concat(hex(leaf), ''), '') FROM (SELECT leaf FROM ledger_entry WHERE idx >= ? AND idx < ? ORDER BY idx)"
+	if tx.postgres {
+		query = "SELECT coalesce(string_agg(encode(leaf, 'hex'), '' ORDER BY idx), '') FROM ledger_entry WHERE idx >= ? AND idx < ?"
+	}
+	var joined []byte
+	if err := tx.ledgerRow(query, from, to).Scan(&joined); err != nil {
 		return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
 	}
-	defer rows.Close()
-	var leaves []byte
-	var leaf sql.RawBytes
-	for rows.Next() {
-		if err := rows.Scan(&leaf); err != nil {
-			return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
-		}
-		leaves = append(leaves, leaf...)
-	}
-	if err := rows.Err(); err != nil {
+	leaves, err := hex.AppendDecode(nil, joined)
+	if err != nil {
 		return nil, fmt.Errorf("read ledger leaves from %d: %w", from, err)
 	}
 	return leaves, nil

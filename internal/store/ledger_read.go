@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -12,10 +13,8 @@ type LedgerFilter struct {
 	Action   string
 	Subject  string
 	From, To time.Time // From ≤ time < To
-	// BeforeTime and BeforeIndex, if the first is not zero, are of the entry
-	// after which to go on.
-	BeforeTime  time.Time
-	BeforeIndex int64
+	// Before, if not 0, is what SearchLedger returned as next.
+	Before int64
 }
 
 const ledgerColumns = "idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf"
@@ -31,23 +30,30 @@ func (tx *Tx) TenantLedgerEntries(tenant string, after int64, limit int) ([]Ledg
 	return tx.ledgerEntries("SELECT "+ledgerColumns+" FROM ledger_entry WHERE tenant = ? AND sequence > ? ORDER BY sequence LIMIT ?", tenant, after, limit)
 }
 
-// ledgerWindow bounds how many entries one search by subject reads.
+// ledgerWindow bounds how many entries one search reads.
 const ledgerWindow = 20_000
 
 // SearchLedger returns up to limit entries, newest first. If more may follow,
-// last is the entry to go on after; that can be so with fewer than limit found,
-// because the work of one search is bounded.
-func (tx *Tx) SearchLedger(f LedgerFilter, limit int) (found []LedgerEntry, last *LedgerEntry, err error) {
-	var where []string
-	var args []any
-	and := func(condition string, values ...any) {
-		where, args = append(where, condition), append(args, values...)
-	}
+// next is not 0; that can be so with fewer than limit found, because the work of
+// one search is bounded.
+func (tx *Tx) SearchLedger(f LedgerFilter, limit int) (found []LedgerEntry, next int64, err error) {
+	// The order is that of an index: of all entries, or of a tenant's.
+	order, window, windowArgs := "idx", "FROM ledger_entry WHERE TRUE", []any{}
 	if f.Tenant != nil {
-		and("tenant = ?", *f.Tenant)
+		order, window, windowArgs = "sequence", "FROM ledger_entry WHERE tenant = ?", []any{*f.Tenant}
 	}
+	if f.Before != 0 {
+		window, windowArgs = window+" AND "+order+" < ?", append(windowArgs, f.Before)
+	}
+	window += " ORDER BY " + order + " DESC LIMIT ?"
+
+	where, args := []string{"TRUE"}, append(slices.Clone(windowArgs), ledgerWindow)
+	and := func(condition string, value any) { where, args = append(where, condition), append(args, value) }
 	if f.Action != "" {
 		and("action = ?", f.Action)
+	}
+	if f.Subject != "" {
+		and("subject = ?", f.Subject)
 	}
 	if !f.From.IsZero() {
 		and("time >= ?", f.From.UnixMicro())
@@ -55,39 +61,25 @@ func (tx *Tx) SearchLedger(f LedgerFilter, limit int) (found []LedgerEntry, last
 	if !f.To.IsZero() {
 		and("time < ?", f.To.UnixMicro())
 	}
-	if !f.BeforeTime.IsZero() {
-		at := f.BeforeTime.UnixMicro()
-		and("time <= ? AND (time < ? OR idx < ?)", at, at, f.BeforeIndex)
-	}
-	window := "FROM ledger_entry"
-	if len(where) > 0 {
-		window += " WHERE " + strings.Join(where, " AND ")
-	}
-	window += " ORDER BY time DESC, idx DESC LIMIT ?"
-
-	if f.Subject == "" {
-		found, err = tx.ledgerEntries("SELECT "+ledgerColumns+" "+window, append(args, limit+1)...)
-		if err == nil && len(found) > limit {
-			found = found[:limit]
-			last = &found[limit-1]
-		}
-		return found, last, err
-	}
-
-	inner := "SELECT " + ledgerColumns + " " + window
-	found, err = tx.ledgerEntries("SELECT "+ledgerColumns+" FROM ("+inner+") w WHERE subject = ? ORDER BY time DESC, idx DESC LIMIT ?",
-		append(args, ledgerWindow, f.Subject, limit)...)
+	found, err = tx.ledgerEntries("SELECT "+ledgerColumns+" FROM (SELECT "+ledgerColumns+" "+window+") w WHERE "+
+		strings.Join(where, " AND ")+" ORDER BY "+order+" DESC LIMIT ?", append(args, limit)...)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
+	}
+	position := func(r LedgerEntry) int64 {
+		if f.Tenant != nil {
+			return r.Sequence
+		}
+		return r.Index
 	}
 	if len(found) == limit {
-		return found, &found[limit-1], nil
+		return found, position(found[limit-1]), nil
 	}
-	end, err := tx.ledgerEntries("SELECT "+ledgerColumns+" "+window+" OFFSET ?", append(args, 1, ledgerWindow-1)...)
+	end, err := tx.ledgerEntries("SELECT "+ledgerColumns+" "+window+" OFFSET ?", append(windowArgs, 1, ledgerWindow-1)...)
 	if err == nil && len(end) == 1 {
-		last = &end[0]
+		next = position(end[0])
 	}
-	return found, last, err
+	return found, next, err
 }
 
 func (tx *Tx) ledgerEntries(query string, args ...any) ([]LedgerEntry, error) {

@@ -134,3 +134,12 @@ func ledgerRows[T any](tx *Tx, what, query string, fields func(*T) []any, args .
 	}
 	return all, nil
 }
+
+// CosignedLedgerCheckpoint returns the checkpoint of the greatest size that has
+// at least so many cosignatures, or ErrNotFound.
+func (tx *Tx) CosignedLedgerCheckpoint(cosignatures int) (LedgerCheckpoint, error) {
+	if cosignatures <= 0 {
+		return tx.LastLedgerCheckpoint()
+	}
+	return tx.ledgerCheckpoint("WHERE size = (SELECT max(size) FROM (SELECT size FROM ledger_cosignature GROUP BY size HAVING count(*) >= ?) s)", cosignatures)
+}

@@ -41,6 +41,8 @@ type Store struct {
 	dialect string // "sqlite" or "postgres"
 	writer  *bun.DB
 	reader  *bun.DB
+	// prepared are statements of writer that are compiled once; see prepare.
+	prepared map[string]*sql.Stmt
 }
 
 // Open opens the database that dsn names and brings its schema up to date:
@@ -65,6 +67,10 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		return nil, err
 	}
 	if err := s.migrate(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	if err := s.prepareLedger(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -131,6 +137,7 @@ type Tx struct {
 	ctx      context.Context
 	db       bun.Tx
 	postgres bool
+	prepared map[string]*sql.Stmt // nil in a transaction that reads
 	after    []func()
 }
 
@@ -175,6 +182,9 @@ func (s *Store) run(ctx context.Context, db *bun.DB, opts *sql.TxOptions, fn fun
 		return nil, s.classify(err)
 	}
 	tx := &Tx{ctx: ctx, db: btx, postgres: s.dialect == "postgres"}
+	if db == s.writer {
+		tx.prepared = s.prepared
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			btx.Rollback()
@@ -195,4 +205,12 @@ func (s *Store) run(ctx context.Context, db *bun.DB, opts *sql.TxOptions, fn fun
 func retryable(err error) bool {
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && (pg.Code == "40001" || pg.Code == "40P01")
+}
+
+// Ping reports whether the database answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.reader.PingContext(ctx); err != nil {
+		return s.classify(err)
+	}
+	return nil
 }

@@ -105,7 +105,8 @@ type AgentState struct {
 	ShedFindings   int    `json:"shed_findings"`
 	ShedActivities int    `json:"shed_activities"`
 	Refused        int    `json:"refused" doc:"records refused as malformed or too large"`
-	SpoolBytes     int64  `json:"spool_bytes"`
+	Lost           int    `json:"lost" doc:"records that the disk did not give back"`
+	SpoolBytes     int64  `json:"spool_bytes" doc:"room taken by records that wait to be sent, in steps of 1 MiB"`
 	SpoolFault     string `json:"spool_fault,omitempty" doc:"why the spool cannot take records now"`
 }
 

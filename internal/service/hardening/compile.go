@@ -10,7 +10,8 @@ import (
 // compiled is a rule whose expressions are ready.
 type compiled struct {
 	Rule
-	applies, pass, message *assessment.Program // applies is nil if the rule has none
+	applies, known *assessment.Program // nil if the rule has none
+	pass, message  *assessment.Program
 	// needApplies and need are the fact kinds that must be there, by bit.
 	needApplies, need uint64
 }
@@ -44,9 +45,12 @@ func (c *compiler) compile(rules []Rule) error {
 			out.applies = c.program(r.Applies, c.env.CompileBool)
 			out.needApplies = c.mask(out.applies)
 		}
+		if r.Known.Text != "" {
+			out.known = c.program(r.Known, c.env.CompileBool)
+		}
 		out.pass = c.program(r.Pass, c.env.CompileBool)
 		out.message = c.program(r.Message, c.env.CompileString)
-		out.need = out.needApplies | c.mask(out.pass) | c.mask(out.message)
+		out.need = out.needApplies | c.mask(out.known) | c.mask(out.pass) | c.mask(out.message)
 		if out.pass != nil && c.mask(out.pass) == 0 {
 			c.fault(r.Pass, 1, 1, "reads no fact, so it judges nothing")
 		}

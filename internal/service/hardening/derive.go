@@ -2,6 +2,7 @@ package hardening
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,9 @@ import (
 // names and that no longer exist have no effect; CheckPolicy refuses them when
 // a policy is written.
 func (s *Service) Derive(in service.Input) ([]service.Derived, error) {
+	if s.env == nil {
+		return nil, errors.New("hardening: Derive was called before Prepare")
+	}
 	policy, err := ParsePolicy(in.Policy)
 	if err != nil {
 		return nil, err

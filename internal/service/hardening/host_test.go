@@ -69,16 +69,21 @@ func (h host) input(t testing.TB) service.Input {
 	t.Helper()
 	facts := map[string]evidence.Fact{}
 	for kind, data := range h {
-		b, err := canonical.JSON(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		facts[kind] = evidence.Fact{Subject: subject, Kind: kind, Data: b, Digest: canonical.Digest(b), ObservedAt: now}
+		facts[kind] = fact(t, kind, data)
 	}
 	return service.Input{Subject: subject, Now: now, Facts: func(kind string) (evidence.Fact, bool) {
 		f, ok := facts[kind]
 		return f, ok
 	}}
+}
+
+func fact(t testing.TB, kind string, data any) evidence.Fact {
+	t.Helper()
+	b, err := canonical.JSON(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return evidence.Fact{Subject: subject, Kind: kind, Data: b, Digest: canonical.Digest(b), ObservedAt: now}
 }
 
 // prepared returns the service with its built-in rules over telemetry's kinds.

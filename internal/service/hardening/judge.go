@@ -110,11 +110,23 @@ func (j *judgement) status(rule *compiled, family string) (Status, string) {
 	if lack := rule.need &^ j.have; lack != 0 {
 		return Unknown, j.missing(lack)
 	}
+	if rule.known != nil {
+		known, err := rule.known.Bool(j.facts)
+		if err != nil {
+			return Unknown, inWords(err)
+		}
+		if !known {
+			return Unknown, "cannot be judged unless " + rule.Known.Text
+		}
+	}
 	pass, err := rule.pass.Bool(j.facts)
 	if err != nil {
 		return Unknown, inWords(err)
 	}
 	j.used |= rule.need
+	if pass && rule.Passed != "" {
+		return Pass, rule.Passed
+	}
 	found, err := rule.message.String(j.facts)
 	switch {
 	case err != nil:

@@ -135,7 +135,7 @@ func (l *loader) syntax(err error) {
 func (l *loader) rule(n *yaml.Node) (Rule, bool) {
 	before := len(l.faults)
 	m, ok := l.mapping(n, "a rule", "id", "title", "severity", "level", "families", "tags?",
-		"applies?", "pass", "message", "rationale", "references", "remedy")
+		"applies?", "known?", "pass", "message", "passed?", "rationale", "references", "remedy")
 	if !ok {
 		return Rule{}, false
 	}
@@ -159,7 +159,11 @@ func (l *loader) rule(n *yaml.Node) (Rule, bool) {
 	if m["tags"] != nil {
 		r.Tags = l.set(m["tags"], "tags", tags)
 	}
-	r.Applies, r.Pass, r.Message = l.expression(m["applies"], "applies"), l.expression(m["pass"], "pass"), l.expression(m["message"], "message")
+	r.Applies, r.Known = l.expression(m["applies"], "applies"), l.expression(m["known"], "known")
+	r.Pass, r.Message = l.expression(m["pass"], "pass"), l.expression(m["message"], "message")
+	if m["passed"] != nil {
+		r.Passed, _ = l.text(m["passed"], "passed")
+	}
 	r.Rationale, _ = l.text(m["rationale"], "rationale")
 	for _, c := range l.list(m["references"], "references") {
 		if s, ok := l.text(c, "a reference"); ok {

@@ -31,10 +31,17 @@ type Rule struct {
 	Families []string
 	// Tags put the rule into one of the lists of the result, see tags.
 	Tags []string
-	// Applies (optional) and Pass give a bool, Message a text that says what
-	// was found, empty for nothing. They are CEL expressions over the facts.
-	Applies, Pass, Message Expression
-	Rationale              string
+	// The rest are CEL expressions over the facts. Applies and Known are
+	// optional: a rule that does not apply does not concern the machine; one
+	// that applies and is not known is unknown, for the facts then hold only a
+	// default where the observer could not look.
+	Applies, Known, Pass Expression
+	// Message gives a text that says what was found, empty for nothing.
+	Message Expression
+	// Passed, if set, is shown when the rule passes, and Message is evaluated
+	// only when it fails: for rules that look for what should not be there.
+	Passed    string
+	Rationale string
 	// References name standard, version and number.
 	References []string
 	// Remedy says how to mend it, by family.

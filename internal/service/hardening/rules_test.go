@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/service/hardening"
 )
 
@@ -35,7 +37,12 @@ func TestExamples(t *testing.T) {
 		}
 	}
 	hosts := map[string]host{hardening.Debian: readHost(t, hardening.Debian), hardening.RHEL: readHost(t, hardening.RHEL)}
-	level2 := policy(t, hardening.Policy{Level: 2})
+	inputs := map[string]service.Input{}
+	for family, h := range hosts {
+		in := h.input(t)
+		in.Policy = policy(t, hardening.Policy{Level: 2})
+		inputs[family] = in
+	}
 	rules, err := hardening.Load(hardening.BuiltIn())
 	if err != nil {
 		t.Fatal(err)
@@ -49,8 +56,14 @@ func TestExamples(t *testing.T) {
 		for _, family := range r.Families {
 			try := func(want hardening.Status, changes []map[string]any) {
 				for i, change := range changes {
-					in := hosts[family].patch(change).input(t)
-					in.Policy = level2
+					in := inputs[family]
+					same, changed := in.Facts, hosts[family].patch(change)
+					in.Facts = func(kind string) (evidence.Fact, bool) {
+						if _, ok := change[kind]; ok {
+							return fact(t, kind, changed[kind]), true
+						}
+						return same(kind)
+					}
 					res, _ := derive(t, s, in)
 					got := find(t, res, r.ID)
 					if got.Status != want {

@@ -1,6 +1,7 @@
 package hardening
 
 import (
+	"cmp"
 	"strings"
 	"time"
 
@@ -40,7 +41,7 @@ func (s *Service) tailor(p Policy, in service.Input) tailoring {
 	for _, w := range in.Waivers {
 		id, ok := strings.CutPrefix(w.Duty, Name+"/")
 		if i, known := s.index[id]; ok && known {
-			t.rules[i].waived = w.Reason
+			t.rules[i].waived = cmp.Or(w.Reason, "no reason given")
 			ends(w.Expires)
 		}
 	}

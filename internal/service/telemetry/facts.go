@@ -43,7 +43,7 @@ type Package struct {
 
 // Updates are the package updates that wait.
 type Updates struct {
-	Manager         string    `json:"manager"`
+	Manager         string    `json:"manager" doc:"as in host.packages"`
 	Pending         int       `json:"pending" doc:"packages with a newer version in the lists"`
 	PendingSecurity int       `json:"pending_security" doc:"of these, from a security archive"`
 	Security        []Update  `json:"security" doc:"the security updates, at most 500"`
@@ -358,7 +358,7 @@ type Firewall struct {
 	Active              bool            `json:"active" doc:"a base chain on the input hook has a rule or a dropping policy"`
 	Tables              []string        `json:"tables" doc:"family and name"`
 	Chains              []FirewallChain `json:"chains" doc:"base chains on the input, forward and output hooks"`
-	InputPolicy         string          `json:"input_policy" enum:"accept,drop,none" doc:"what happens to an IPv4 packet that no input rule decides"`
+	InputPolicy         string          `json:"input_policy" enum:"accept,drop,none" doc:"what happens to an IPv4 packet that no input rule decides; a last rule that drops or rejects everything counts as policy"`
 	InputPolicy6        string          `json:"input_policy6" enum:"accept,drop,none"`
 	OutputPolicy        string          `json:"output_policy" enum:"accept,drop,none"`
 	ForwardPolicy       string          `json:"forward_policy" enum:"accept,drop,none"`

@@ -72,6 +72,14 @@ func (p *probe) accounts() (*accounts, error) {
 	})
 }
 
+// directoryGap notes that accounts of a directory service are not looked at,
+// where one is in use.
+func (p *probe) directoryGap() {
+	if d, ok := p.process("sssd", "nslcd", "winbindd", "ypbind"); ok {
+		p.gap("accounts and groups of the directory service behind %s are not seen, only local ones", d.comm)
+	}
+}
+
 // userName is the name of a uid, or its number.
 func (a *accounts) userName(uid int) string {
 	if n, ok := a.byUID[uid]; ok {

@@ -21,7 +21,7 @@ var errNoCommand = errors.New("the command is not installed")
 const (
 	maxOutput = 16 << 20
 	// niceness keeps commands out of the way of the machine's own work.
-	niceness = 10
+	niceness = 5
 	// searchPath is where commands are looked for; the agent's own PATH is not trusted.
 	searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 )

@@ -22,10 +22,11 @@ var watchedFiles = []string{
 	"/etc/issue.net", "/etc/ld.so.conf", "/etc/ld.so.preload", "/etc/login.defs", "/etc/modprobe.d", "/etc/motd", "/etc/nftables.conf", "/etc/ntp.conf", "/etc/pam.d",
 	"/etc/passwd", "/etc/passwd-", "/etc/profile", "/etc/profile.d", "/etc/resolv.conf", "/etc/rsyslog.conf", "/etc/rsyslog.d",
 	"/etc/security", "/etc/security/opasswd", "/etc/security/opasswd.old", "/etc/shadow", "/etc/shadow-", "/etc/shells", "/etc/ssh", "/etc/ssh/sshd_config",
-	"/etc/ssh/sshd_config.d", "/etc/ssh/ssh_config", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d", "/etc/sysctl.conf", "/etc/sysctl.d",
+	"/etc/ssh/sshd_config.d", "/etc/ssh/ssh_config", "/etc/ssh/ssh_host_ecdsa_key", "/etc/ssh/ssh_host_ecdsa_key.pub", "/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub",
+	"/etc/ssh/ssh_host_rsa_key", "/etc/ssh/ssh_host_rsa_key.pub", "/etc/ssl/private", "/etc/sudoers", "/etc/sudoers.d", "/etc/sysctl.conf", "/etc/sysctl.d",
 	"/etc/systemd/journald.conf", "/etc/systemd/system", "/etc/yum.repos.d", "/home", "/root", "/root/.ssh", "/root/.bashrc", "/root/.profile", "/root/.rhosts",
 	"/run/docker.sock", "/sbin/auditctl", "/sbin/auditd", "/sbin/augenrules", "/sbin/aureport", "/sbin/ausearch", "/tmp", "/usr/bin/at",
-	"/usr/bin/chage", "/usr/bin/crontab", "/usr/bin/gcc", "/usr/bin/passwd", "/usr/bin/pkexec", "/usr/bin/su", "/usr/bin/sudo", "/usr/sbin/auditctl", "/usr/sbin/auditd",
+	"/usr/bin/chage", "/usr/bin/crontab", "/usr/bin/gcc", "/usr/bin/passwd", "/usr/bin/pkexec", "/usr/bin/su", "/usr/bin/sudo", "/usr/sbin/auditctl", "/usr/sbin/auditd", "/usr/sbin/augenrules", "/usr/sbin/aureport", "/usr/sbin/ausearch",
 	"/var/lib/private", "/var/log", "/var/log/audit", "/var/log/audit/audit.log", "/var/log/auth.log", "/var/log/btmp",
 	"/var/log/dmesg", "/var/log/journal", "/var/log/lastlog", "/var/log/messages", "/var/log/secure", "/var/log/sudo.log", "/var/log/syslog", "/var/log/wtmp",
 	"/var/spool/cron", "/var/spool/cron/crontabs", "/var/tmp",
@@ -66,7 +67,7 @@ func collectFiles(ctx context.Context, p *probe) (any, error) {
 		p.gap("only the first %d files of the system directories are looked at", maxWalk)
 	}
 	if w.denied > 0 {
-		p.gap("%d system directories may not be read: run the agent as root", w.denied)
+		p.gap("%d system directories may not be read: %s", w.denied, mendDenied())
 	}
 	f.WorldWritable, f.StickyMissing, f.Unowned, f.SetUID = uniq(w.writable), uniq(w.sticky), uniq(w.unowned), uniq(w.setuid)
 	owner, known := p.owners(ctx, f.SetUID)

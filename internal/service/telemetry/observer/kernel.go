@@ -156,7 +156,9 @@ var bootParameters = []string{
 	"iommu", "intel_iommu", "amd_iommu", "ipv6.disable", "kaslr", "nokaslr", "kpti", "nopti", "lockdown", "lsm", "mce",
 	"mds", "mitigations", "module.sig_enforce", "nosmap", "nosmep", "nosmt", "page_alloc.shuffle", "page_poison", "pti",
 	"random.trust_cpu", "randomize_kstack_offset", "rd.shell", "security", "selinux", "single", "slab_nomerge", "spec_store_bypass_disable",
-	"spectre_v2", "systemd.unit", "tsx", "vsyscall", "quiet",
+	"spectre_v2", "spectre_v2_user", "nospectre_v1", "nospectre_v2", "retbleed", "l1tf", "tsx_async_abort", "mmio_stale_data", "srbds",
+	"gather_data_sampling", "reg_file_data_sampling", "spec_rstack_overflow", "systemd.debug_shell", "systemd.debug-shell", "systemd.unit",
+	"rd.break", "tsx", "vsyscall", "quiet",
 }
 
 func commandLine(s string) []string {

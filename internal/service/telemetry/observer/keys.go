@@ -25,6 +25,9 @@ func collectKeys(ctx context.Context, p *probe) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the accounts cannot be read: %w", err)
 	}
+	if c := p.sshdSettings().last("authorizedkeyscommand"); c != "" && c != "none" {
+		p.gap("keys that AuthorizedKeysCommand of sshd gives out are not seen, only those in files")
+	}
 	var f telemetry.AuthorizedKeys
 	holders := map[string][]string{}
 	for _, u := range acc.users {

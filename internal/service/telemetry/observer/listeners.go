@@ -43,7 +43,7 @@ func collectListeners(ctx context.Context, p *probe) (any, error) {
 	var f telemetry.Listeners
 	f.Processes = complete
 	if !complete {
-		p.gap("which programs own some listening sockets is not seen; run the agent as root")
+		p.gap("which programs own some listening sockets is not seen: %s", mendDenied())
 	}
 	acc, _ := p.accounts()
 	byPID := map[int]process{}
@@ -147,7 +147,7 @@ func (p *probe) socketOwners(ctx context.Context, sockets []socket) (map[uint64]
 		pids     map[uint64]int
 		complete bool
 	}
-	known, _ := lately(p, "socket owners", 1<<62, func() (*owners, error) { return &owners{pids: map[uint64]int{}}, nil })
+	known, _ := remember(p, "socket owners", "", func() (*owners, error) { return &owners{pids: map[uint64]int{}}, nil })
 	c := p.memory.cell("socket owners lock")
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -159,7 +159,7 @@ func (p *probe) socketOwners(ctx context.Context, sockets []socket) (map[uint64]
 		}
 		wanted[s.inode] = true
 		pid, ok := known.pids[s.inode]
-		if !ok || pid > 0 && !p.exists("/proc/"+itoa(pid)) {
+		if !ok || pid > 0 && !p.exists("/proc/"+strconv.Itoa(pid)) {
 			stale = true
 		}
 	}
@@ -185,7 +185,7 @@ func (p *probe) walkDescriptors(ctx context.Context, wanted map[uint64]bool) (ma
 	complete, looked := true, 0
 	start := time.Now()
 	for _, pr := range p.processes() {
-		dir := "/proc/" + itoa(pr.pid) + "/fd"
+		dir := "/proc/" + strconv.Itoa(pr.pid) + "/fd"
 		names, err := p.list(dir)
 		if err != nil {
 			complete = complete && absent(err)
@@ -197,6 +197,7 @@ func (p *probe) walkDescriptors(ctx context.Context, wanted map[uint64]bool) (ma
 			}
 			target, err := os.Readlink(p.path(dir + "/" + n))
 			if err != nil {
+				complete = complete && absent(plain(n, err))
 				continue
 			}
 			number, ok := strings.CutPrefix(target, "socket:[")
@@ -211,8 +212,5 @@ func (p *probe) walkDescriptors(ctx context.Context, wanted map[uint64]bool) (ma
 			}
 		}
 	}
-	if len(out) < len(wanted) && complete {
-		complete = os.Geteuid() == 0 || !p.live
-	}
-	return out, complete
+	return out, complete || len(out) == len(wanted)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -47,7 +48,7 @@ func collectLogins(ctx context.Context, p *probe) (any, error) {
 
 // attempts reads the first source that there is.
 func (p *probe) attempts(ctx context.Context) (source string, out []attempt, err error) {
-	if p.systemd() && p.anyExists("/var/log/journal", "/run/log/journal") != "" {
+	if p.systemd() && p.anyExists("/var/log/journal", "/run/log/journal") != "" && p.journalReadable() {
 		out, err = p.journalAttempts(ctx)
 		if err == nil {
 			return "journal", out, nil
@@ -90,6 +91,20 @@ func (p *probe) attempts(ctx context.Context) (source string, out []attempt, err
 	return "wtmp", out, nil
 }
 
+// journalReadable notes a gap if the system's journal is there and may not be
+// read: journalctl then shows the user's own entries without a word.
+func (p *probe) journalReadable() bool {
+	for _, name := range append(p.glob("/var/log/journal/*/system.journal"), p.glob("/run/log/journal/*/system.journal")...) {
+		f, err := os.Open(p.path(name))
+		if err != nil {
+			p.gapUnlessAbsent(plain(name, err))
+			return false
+		}
+		f.Close()
+	}
+	return true
+}
+
 // remote drops what is no address of elsewhere, such as a display.
 func remote(host string) string {
 	if strings.HasPrefix(host, ":") && !strings.Contains(host[1:], ":") {
@@ -107,15 +122,15 @@ func summarize(f *telemetry.Logins, attempts []attempt, acc *accounts, now time.
 			names[u.name] = true
 		}
 	}
-	clear := map[string]bool{}
+	said := map[string]bool{}
 	for _, a := range attempts {
 		if !a.implied && a.connection != "" {
-			clear[a.connection] = true
+			said[a.connection] = true
 		}
 	}
 	byUser, bySource, keys := map[string]int{}, map[string]int{}, map[string]map[string]bool{}
 	for _, a := range attempts {
-		if now.Sub(a.at) > loginWindow || a.at.After(now.Add(time.Hour)) || a.implied && clear[a.connection] {
+		if now.Sub(a.at) > loginWindow || a.at.After(now.Add(time.Hour)) || a.implied && said[a.connection] {
 			continue
 		}
 		user := a.user
@@ -181,7 +196,7 @@ type journalMark struct {
 // journalAttempts reads what is new in the journal. Only entries that root
 // wrote count: anybody can log under the name of sshd.
 func (p *probe) journalAttempts(ctx context.Context) ([]attempt, error) {
-	m, _ := lately(p, "journal", 1<<62, func() (*journalMark, error) { return &journalMark{}, nil })
+	m, _ := remember(p, "journal", "", func() (*journalMark, error) { return &journalMark{}, nil })
 	c := p.memory.cell("journal lock")
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -5,6 +5,8 @@ import "regexp"
 // mask stands for a secret that was on a command line.
 const mask = "****"
 
+const secretName = `(?:pass|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|pwd)`
+
 var secretPatterns = []struct {
 	find    *regexp.Regexp
 	replace string
@@ -13,8 +15,10 @@ var secretPatterns = []struct {
 	{regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/\s'"@]*:[^/\s'"@]*@`), "${1}" + mask + "@"},
 	// HTTP headers, quoted or not.
 	{regexp.MustCompile(`(?i)\b(authorization|proxy-authorization|x-api-key|x-auth-token|cookie)(\s*:\s*)[^'"]+`), "${1}${2}" + mask},
-	// NAME=value, --name=value and --name value, where the name speaks of a secret.
-	{regexp.MustCompile(`(?i)([A-Za-z0-9_.-]*(?:pass|passwd|password|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential|pwd)[A-Za-z0-9_.-]*)(\s*=\s*|\s*:\s+|\s+)("[^"]*"|'[^']*'|[^\s'"]+)`), "${1}${2}" + mask},
+	// NAME=value and "name: value", where the name speaks of a secret.
+	{regexp.MustCompile(`(?i)([A-Za-z0-9_.-]*` + secretName + `[A-Za-z0-9_.-]*)(\s*=\s*|\s*:\s+)("[^"]*"|'[^']*'|[^\s'"]+)`), "${1}${2}" + mask},
+	// --name value.
+	{regexp.MustCompile(`(?i)(\s--?[A-Za-z0-9_.-]*` + secretName + `[A-Za-z0-9_.-]*)(\s+)("[^"]*"|'[^']*'|[^\s'"-][^\s'"]*)`), "${1}${2}" + mask},
 	// mysql -pSECRET, sshpass -p SECRET, curl -u user:secret.
 	{regexp.MustCompile(`\b(mysql\S*|mariadb\S*)(\s[^|;&]*?)\s-p([^\s'"]+|'[^']*'|"[^"]*")`), "${1}${2} -p" + mask},
 	{regexp.MustCompile(`\b(sshpass\s+-p|curl\s[^|;&]*?-u|curl\s[^|;&]*?--user|wget\s[^|;&]*?--user|ldap\w+\s[^|;&]*?-w|smbclient\s[^|;&]*?-U)(\s*=?\s*)(\S+)`), "${1}${2}" + mask},

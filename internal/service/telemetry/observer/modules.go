@@ -1,6 +1,7 @@
 package observer
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strings"
@@ -44,6 +45,20 @@ func collectModules(_ context.Context, p *probe) (any, error) {
 	})
 	f.Tainted = number(p.text("/proc/sys/kernel/tainted"), 0)
 	return f, nil
+}
+
+// moduleLoaded reports whether a module is loaded or part of the kernel. It
+// says yes where that cannot be told.
+func (p *probe) moduleLoaded(name string) bool {
+	loaded, err := p.readUpTo("/proc/modules", 4<<20)
+	if err != nil || bytes.HasPrefix(loaded, []byte(name+" ")) || bytes.Contains(loaded, []byte("\n"+name+" ")) {
+		return true // a kernel without modules has no such file
+	}
+	dir := "/lib/modules/" + p.kernelRelease()
+	builtin, err := remember(p, "builtin modules", p.stamp(dir+"/modules.builtin"), func() ([]byte, error) {
+		return p.readUpTo(dir+"/modules.builtin", 4<<20)
+	})
+	return err != nil || bytes.Contains(builtin, []byte("/"+name+".ko"))
 }
 
 // parseModprobe returns the modules that modprobe.d(5) keeps from loading.

@@ -13,8 +13,6 @@ import (
 
 const maxInterfaces = 500
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 func collectNetwork(_ context.Context, p *probe) (any, error) {
 	names, err := p.list("/sys/class/net")
 	if err != nil {

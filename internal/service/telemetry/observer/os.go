@@ -121,6 +121,7 @@ func virtualization(p *probe) string {
 	if p.exists("/.dockerenv") && p.text("/proc/2/comm") != "kthreadd" {
 		return "container-docker"
 	}
+	clock := p.text("/sys/devices/system/clocksource/clocksource0/available_clocksource")
 	dmi := strings.ToLower(p.text("/sys/class/dmi/id/sys_vendor") + " " + p.text("/sys/class/dmi/id/product_name") +
 		" " + p.text("/sys/class/dmi/id/bios_vendor"))
 	for _, v := range [][2]string{
@@ -129,13 +130,15 @@ func virtualization(p *probe) string {
 		{"parallels", "parallels"}, {"bhyve", "bhyve"}, {"microsoft corporation virtual", "microsoft"},
 	} {
 		if strings.Contains(dmi, v[0]) {
+			if v[1] == "qemu" && strings.Contains(clock, "kvm-clock") {
+				return "kvm"
+			}
 			return v[1]
 		}
 	}
 	if t := p.text("/sys/hypervisor/type"); t != "" {
 		return t
 	}
-	clock := p.text("/sys/devices/system/clocksource/clocksource0/available_clocksource")
 	switch {
 	case strings.Contains(clock, "kvm-clock"):
 		return "kvm"

@@ -24,7 +24,11 @@ func (p *probe) owners(ctx context.Context, paths []string) (owner map[string]st
 		})
 		return owner, true
 	case "rpm":
-		owner, err = remember(p, "owners "+paths[0], strings.Join(paths, "\n"), func() (map[string]string, error) {
+		var db []string
+		for _, dir := range rpmDirs {
+			db = append(db, p.glob(dir+"/*")...)
+		}
+		owner, err = remember(p, "owners "+paths[0], p.stamp(db...)+strings.Join(paths, "\n"), func() (map[string]string, error) {
 			return p.rpmOwners(ctx, paths)
 		})
 		return owner, err == nil

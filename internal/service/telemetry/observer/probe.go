@@ -13,13 +13,15 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
 	// maxFile bounds what is read of one configuration file.
 	maxFile = 1 << 20
 	// maxEntries bounds how many names of one directory are looked at.
-	maxEntries = 5000
+	maxEntries = 20_000
 )
 
 // probe gives collectors the machine: its files below root, the output of a
@@ -75,27 +77,26 @@ func (p *probe) gaps() []string {
 // path returns where the machine's file lies.
 func (p *probe) path(name string) string { return filepath.Join(p.root, name) }
 
-// read returns at most maxFile bytes of a regular file. It does not block on
-// pipes and devices that a user may have put in the file's place.
+// read returns at most maxFile bytes of a regular file. Pipes and devices that
+// a user may have put or linked in the file's place are not opened: that alone
+// may block, or make a device act.
 func (p *probe) read(name string) ([]byte, error) { return p.readUpTo(name, maxFile) }
 
 func (p *probe) readUpTo(name string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(p.path(name), os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, info, err := openRegular(p.path(name))
+	if errors.Is(err, errIrregular) {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
 	if err != nil {
 		return nil, plain(name, err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
+	var buf bytes.Buffer
+	buf.Grow(int(min(info.Size(), limit)) + bytes.MinRead) // one allocation, save for /proc
+	if _, err := buf.ReadFrom(io.LimitReader(f, limit+1)); err != nil {
 		return nil, plain(name, err)
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", name)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, plain(name, err)
-	}
+	b := buf.Bytes()
 	if int64(len(b)) > limit {
 		p.gap("only the first %d KiB of %s are read", limit>>10, name)
 		b = b[:limit]
@@ -103,12 +104,34 @@ func (p *probe) readUpTo(name string, limit int64) ([]byte, error) {
 	return b, nil
 }
 
+var errIrregular = errors.New("not a regular file")
+
+// openRegular opens a file only after it is known to be regular: a handle that
+// gives no access is looked at first, and then opened for reading through
+// /proc, so that nobody can exchange the file in between.
+func openRegular(path string) (*os.File, fs.FileInfo, error) {
+	handle, err := os.OpenFile(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer handle.Close()
+	info, err := handle.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, nil, errIrregular
+	}
+	f, err := os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", handle.Fd()), os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
+	return f, info, err
+}
+
 // plain words an error of the file system for people who know the machine's
 // own paths only.
 func plain(name string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return &fileError{name + " may not be read: run the agent as root", fs.ErrPermission}
+		return &fileError{name + " may not be read: " + mendDenied(), fs.ErrPermission}
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ENOTDIR):
 		return &fileError{name + " does not exist", fs.ErrNotExist}
 	}
@@ -117,6 +140,14 @@ func plain(name string, err error) error {
 		return fmt.Errorf("reading %s: %w", name, pe.Err)
 	}
 	return fmt.Errorf("reading %s: %w", name, err)
+}
+
+// mendDenied says what gives the agent a permission that it lacks.
+func mendDenied() string {
+	if os.Geteuid() == 0 {
+		return "the agent is root, so something confines it (a sandbox, a security module or missing capabilities)"
+	}
+	return "run the agent as root"
 }
 
 type fileError struct {
@@ -178,7 +209,7 @@ func (p *probe) list(dir string) ([]string, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, plain(dir, err)
 	}
-	if len(names) == maxEntries {
+	if len(names) == maxEntries && !strings.HasPrefix(dir, "/proc") {
 		p.gap("only %d entries of %s are looked at", maxEntries, dir)
 	}
 	slices.Sort(names)

@@ -3,6 +3,7 @@ package observer
 import (
 	"bytes"
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/demarc/demarc/internal/service/telemetry"
@@ -39,7 +40,7 @@ func collectReboot(ctx context.Context, p *probe) (any, error) {
 		}
 	}
 	if unreadable > 0 {
-		p.gap("whether some processes run replaced programs is not seen: their memory maps may not be read; run the agent as root")
+		p.gap("whether some processes run replaced programs is not seen: their memory maps may not be read; %s", mendDenied())
 	}
 	f.StaleServices, f.Reasons = uniq(f.StaleServices), uniq(f.Reasons)
 	f.Needed = len(f.Reasons) > 0
@@ -52,7 +53,7 @@ func staleProcess(p *probe, pr process) (stale, readable bool) {
 	if strings.HasSuffix(pr.exe, " (deleted)") {
 		return systemPath(pr.exe), true
 	}
-	b, err := p.readUpTo("/proc/"+itoa(pr.pid)+"/maps", 4<<20)
+	b, err := p.readUpTo("/proc/"+strconv.Itoa(pr.pid)+"/maps", 4<<20)
 	if err != nil {
 		return false, absent(err)
 	}

@@ -28,7 +28,7 @@ func collectResources(_ context.Context, p *probe) (any, error) {
 			f.CPUs++
 		}
 	})
-	last, _ := lately(p, "cpu", 1<<62, func() (*cpuTimes, error) { return &cpuTimes{}, nil })
+	last, _ := remember(p, "cpu", "", func() (*cpuTimes, error) { return &cpuTimes{}, nil })
 	if now.total > last.total && now.busy >= last.busy {
 		f.CPUBusy = round(float64(now.busy-last.busy)/float64(now.total-last.total), 1000)
 	}

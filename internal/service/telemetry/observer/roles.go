@@ -16,6 +16,7 @@ var roles = []struct {
 		{name: "talk-client", packages: []string{"talk", "inetutils-talk"}},
 		{name: "prelink", packages: []string{"prelink"}},
 		{name: "apport", packages: []string{"apport"}},
+		{name: "abrt", packages: []string{"abrt"}, processes: []string{"abrtd"}},
 		{name: "compiler", packages: []string{"gcc"}, programs: []string{"/usr/bin/gcc", "/usr/bin/cc"}},
 		{name: "sudo", packages: []string{"sudo", "sudo-ldap"}},
 		{name: "ufw", packages: []string{"ufw"}},

@@ -138,20 +138,24 @@ func validate(t *evidence.Type, v any, at string) error {
 }
 
 func validateRecord(r evidence.Record) error {
+	if d := canonical.Digest(r.Data); d != r.Digest {
+		return fmt.Errorf("%s: digest %s, data has %s", r.Kind, r.Digest, d)
+	}
+	return validateData(r.Kind, r.Data)
+}
+
+func validateData(kind string, data []byte) error {
 	for _, k := range telemetry.Kinds {
-		if k.Name != r.Kind {
+		if k.Name != kind {
 			continue
 		}
 		var v any
-		if err := json.Unmarshal(r.Data, &v); err != nil {
-			return fmt.Errorf("%s: %w", r.Kind, err)
-		}
-		if d := canonical.Digest(r.Data); d != r.Digest {
-			return fmt.Errorf("%s: digest %s, data has %s", r.Kind, r.Digest, d)
+		if err := json.Unmarshal(data, &v); err != nil {
+			return fmt.Errorf("%s: %w", kind, err)
 		}
 		return validate(k.Type, v, k.Name)
 	}
-	return fmt.Errorf("kind %s is not in the manifest", r.Kind)
+	return fmt.Errorf("kind %s is not in the manifest", kind)
 }
 
 // TestEveryKindHasACollector keeps the table and the manifest the same.

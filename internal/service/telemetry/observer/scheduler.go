@@ -19,6 +19,9 @@ const workers = 2
 // for that many times as long as it ran, if that is longer than its interval.
 const dutyCycle = 400
 
+// refreshRest is the same for runs that somebody asks for.
+const refreshRest = 10
+
 // scheduler runs every task at its interval. Its fields belong to the
 // goroutine of run; a job belongs to its worker while it is busy.
 type scheduler struct {
@@ -35,7 +38,10 @@ type job struct {
 	due  time.Time
 	busy bool
 	// again asks for another run as soon as the present one is over.
-	again   bool
+	again bool
+	// ended and took tell of the last run.
+	ended   time.Time
+	took    time.Duration
 	emitter emitter
 	// said is the coverage last told, so that it is told only when it changes.
 	said     service.Coverage
@@ -87,10 +93,7 @@ func (s *scheduler) run(ctx context.Context) error {
 			}
 		case <-timer.C:
 		case <-s.host.Refresh:
-			for _, j := range s.jobs {
-				j.again = true
-				j.due = time.Time{}
-			}
+			s.refresh()
 		case <-doneUnless(ctx, running):
 		}
 		timer.Stop()
@@ -108,13 +111,29 @@ func doneUnless(ctx context.Context, running int) <-chan struct{} {
 
 // plan sets when a job is due again, with a jitter of five per cent.
 func (s *scheduler) plan(j *job, took time.Duration) {
+	j.ended, j.took = s.probe.now(), took
 	if j.again {
+		j.due = j.soonest()
 		return
 	}
 	pause := max(j.every, dutyCycle*took)
 	spread := int64(pause / 10)
 	j.due = s.probe.now().Add(pause - time.Duration(spread/2) + time.Duration(rand.Int64N(spread+1)))
 }
+
+// refresh makes every job due.
+func (s *scheduler) refresh() {
+	s.probe.memory.epoch.Add(1)
+	for _, j := range s.jobs {
+		j.again = j.busy
+		j.due = j.soonest()
+	}
+}
+
+// soonest is when a job may run again if somebody asks: at once if it is
+// cheap, and with a rest after a dear one, so that nobody can make the agent
+// busy by asking.
+func (j *job) soonest() time.Time { return j.ended.Add(refreshRest * j.took) }
 
 // untilNext is the time to the next job that could start.
 func (s *scheduler) untilNext(now time.Time, free int) time.Duration {

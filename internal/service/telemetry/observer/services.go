@@ -118,6 +118,9 @@ func collectServices(_ context.Context, p *probe) (any, error) {
 		}
 		p.gap("units are not seen: neither systemd nor OpenRC runs here (process 1 is %s); what it starts shows among the listeners only", name)
 	}
+	if len(u.units) >= maxUnits {
+		p.gap("only the first %d units are looked at", maxUnits)
+	}
 	f := telemetry.Services{Manager: u.manager, Units: u.units}
 	for _, x := range u.units {
 		name, isService := strings.CutSuffix(x.Name, ".service")

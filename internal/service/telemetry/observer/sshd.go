@@ -17,13 +17,16 @@ func collectSSHD(ctx context.Context, p *probe) (any, error) {
 	if !f.Installed {
 		return f, nil
 	}
+	if u, err := p.units(); err == nil { // systemd may listen for it
+		f.Running = f.Running || u.active["ssh.socket"] || u.active["sshd.socket"]
+	}
 	if pkg, ok := p.installed(ctx)["openssh-server"]; ok {
 		f.Version = pkg.Version
 	}
 	o := p.sshdSettings()
 	f.Effective = o.effective
 	if !o.effective {
-		p.gap("sshd -T could not run, so the settings are those of the files and OpenSSH's defaults; run the agent as root")
+		p.gap("sshd -T did not tell the effective settings (%s), so they are those of the files and OpenSSH's defaults", o.reason)
 	}
 	f.MatchOverrides = uniq(slices.Clone(o.overrides))
 	yes := func(keyword string) bool { return o.last(keyword) == "yes" }

@@ -20,7 +20,9 @@ type sshdOptions struct {
 	// overrides are the settings of Match blocks, as "keyword value".
 	overrides []string
 	effective bool
-	lines     int
+	// reason is why sshd -T did not answer.
+	reason string
+	lines  int
 }
 
 // last returns the value of a keyword. In files the first value counts, and so
@@ -51,30 +53,33 @@ func (o *sshdOptions) set(keyword, value string) {
 }
 
 // sshdSettings returns the effective configuration: from sshd -T where it can
-// run, else from the files over OpenSSH's defaults. It asks again only when a
-// file or the program changed.
+// run, else from the files over OpenSSH's defaults. It asks again when a file
+// or the program changed, or when sshd -T did not answer before.
 func (p *probe) sshdSettings() *sshdOptions {
 	watched := append([]string{sshdConfig, "/etc/ssh/sshd_config.d", "/usr/sbin/sshd"}, p.glob("/etc/ssh/sshd_config.d/*.conf")...)
 	o, _ := remember(p, "sshd", p.stamp(watched...), func() (*sshdOptions, error) {
+		var failed error
 		files := &sshdOptions{values: map[string][]string{}}
 		files.load(p, sshdConfig, false, 0)
 		if p.exists("/usr/sbin/sshd") {
 			ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 			defer cancel()
-			if b, err := p.run(ctx, "sshd", "-T"); err == nil {
+			b, err := p.run(ctx, "sshd", "-T")
+			if err == nil {
 				o := parseSSHD(b)
 				o.overrides = files.overrides
 				return o, nil
 			}
+			files.reason, failed = err.Error(), err
 		}
 		for k, v := range sshdDefaults {
 			if len(files.values[k]) == 0 && v != "" {
 				files.values[k] = []string{v}
 			}
 		}
-		return files, nil
+		return files, failed
 	})
-	return o
+	return o // what the files say, if sshd -T failed
 }
 
 // parseSSHD parses the output of sshd -T: a keyword in lower case and its value.
@@ -82,10 +87,19 @@ func parseSSHD(b []byte) *sshdOptions {
 	o := &sshdOptions{values: map[string][]string{}, effective: true}
 	lines(b, func(n int, line string) {
 		if keyword, value := cutWord(line); n <= maxSSHDLines && keyword != "" {
-			o.set(strings.ToLower(keyword), value)
+			o.set(sshdKeyword(keyword), value)
 		}
 	})
 	return o
+}
+
+// sshdKeyword is a keyword in lower case and by its present name.
+func sshdKeyword(s string) string {
+	switch s = strings.ToLower(s); s {
+	case "challengeresponseauthentication", "skeyauthentication":
+		return "kbdinteractiveauthentication"
+	}
+	return s
 }
 
 // load parses a file and what it includes. inMatch says that the file was
@@ -134,7 +148,7 @@ func sshdLine(line string) (keyword, value string) {
 	}
 	i := strings.IndexAny(line, " \t=")
 	if i < 0 {
-		return strings.ToLower(line), ""
+		return sshdKeyword(line), ""
 	}
 	value = strings.TrimLeft(line[i:], " \t")
 	value = strings.TrimLeft(strings.TrimPrefix(value, "="), " \t")
@@ -142,11 +156,7 @@ func sshdLine(line string) (keyword, value string) {
 		value = value[:j]
 	}
 	value = strings.TrimSpace(strings.ReplaceAll(value, `"`, ""))
-	keyword = strings.ToLower(line[:i])
-	if keyword == "challengeresponseauthentication" || keyword == "skeyauthentication" {
-		keyword = "kbdinteractiveauthentication"
-	}
-	return keyword, value
+	return sshdKeyword(line[:i]), value
 }
 
 // sshdDefaults are the defaults of sshd_config(5), OpenSSH 9.

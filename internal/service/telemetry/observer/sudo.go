@@ -28,7 +28,7 @@ func collectSudo(_ context.Context, p *probe) (any, error) {
 	}
 	f.Rules = make([]telemetry.SudoRule, 0, len(s.rules))
 	for _, r := range s.rules {
-		r.Commands = maskSecrets(r.Commands)
+		r.Commands = maskSecrets(strings.Join(s.expand(splitList(r.Commands), 0), ", "))
 		f.Rules = append(f.Rules, r)
 		if slices.Contains(strings.Fields(r.Tags), "NOPASSWD") {
 			f.NoPassword = append(f.NoPassword, r.Who)

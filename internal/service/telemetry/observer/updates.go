@@ -36,7 +36,7 @@ type pendingUpdates struct {
 }
 
 func aptUpdates(ctx context.Context, p *probe) (any, error) {
-	f := telemetry.Updates{Manager: "apt", ListsAgeHours: -1}
+	f := telemetry.Updates{Manager: "dpkg", ListsAgeHours: -1}
 	for _, s := range p.aptSources() {
 		f.SecuritySource = f.SecuritySource || strings.Contains(s.suite, "-security") || strings.Contains(s.uri, "security.debian.org")
 		f.Unauthenticated = f.Unauthenticated || s.trusted
@@ -54,9 +54,12 @@ func aptUpdates(ctx context.Context, p *probe) (any, error) {
 	f.ListsAgeHours = max(int(p.now().Sub(f.ListsAt).Hours()), 0)
 	watched := append(lists, dpkgStatus, "/etc/apt/preferences", "/etc/apt/preferences.d", "/etc/apt/sources.list", "/etc/apt/sources.list.d")
 	got, err := p.pending("apt", p.stamp(watched...), func() (*pendingUpdates, error) {
-		// Without cache files apt writes nothing; with no locking it needs none.
-		b, err := p.run(ctx, "apt-get", "-s", "-q", "-o", "Debug::NoLocking=1", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
-			"-o", "APT::Get::List-Cleanup=0", "--with-new-pkgs", "upgrade")
+		args := []string{"-s", "-q", "-o", "Debug::NoLocking=1", "-o", "Dir::Cache::srcpkgcache=", "--with-new-pkgs"}
+		if cache := p.newest("/var/cache/apt/pkgcache.bin"); cache.IsZero() || cache.Before(p.newest(watched...)) {
+			// apt would write a stale cache anew; without one it works in memory, which takes longer.
+			args = append(args, "-o", "Dir::Cache::pkgcache=")
+		}
+		b, err := p.run(ctx, "apt-get", append(args, "upgrade")...)
 		if errors.Is(err, errNoCommand) {
 			return nil, errors.New("apt-get is not installed, so waiting updates are not known")
 		}
@@ -137,7 +140,7 @@ func parseAptSimulation(b []byte) *pendingUpdates {
 }
 
 func dnfUpdates(ctx context.Context, p *probe) (any, error) {
-	f := telemetry.Updates{Manager: "dnf", ListsAgeHours: -1}
+	f := telemetry.Updates{Manager: "rpm", ListsAgeHours: -1}
 	for _, file := range p.glob("/etc/yum.repos.d/*.repo") {
 		for _, r := range parseINI([]byte(p.config(file))) {
 			if r["enabled"] == "0" {

@@ -27,9 +27,13 @@ func collectUsers(_ context.Context, p *probe) (any, error) {
 	if len(acc.users) == maxAccounts {
 		p.gap("only the first %d accounts are looked at", maxAccounts)
 	}
+	p.directoryGap()
 	keys := p.keyHolders()
 	admins := p.administrators(acc)
 	logins, loginsKnown := p.lastLogins(acc)
+	if !loginsKnown {
+		p.gap("when accounts were last used is not seen: there is neither /var/log/lastlog nor /var/log/wtmp")
+	}
 	uidMin, now := p.uidMin(), p.now()
 	f := telemetry.Users{ShadowReadable: acc.shadowErr == nil}
 	names, uids := map[string]int{}, map[int]int{}
@@ -82,7 +86,7 @@ func collectUsers(_ context.Context, p *probe) (any, error) {
 		return cmp.Or(cmp.Compare(a.UID, b.UID), strings.Compare(a.Name, b.Name))
 	})
 	for _, l := range []*[]string{&f.UIDZero, &f.LoginUsers, &f.EmptyPasswords, &f.SystemWithShell, &f.PasswordExpired, &f.WeakHashes, &f.Dormant, &f.DuplicateNames} {
-		slices.Sort(*l)
+		*l = uniq(*l) // an account may be there twice
 	}
 	slices.Sort(f.DuplicateUIDs)
 	return f, nil
@@ -124,6 +128,10 @@ func collectGroups(_ context.Context, p *probe) (any, error) {
 	acc, err := p.accounts()
 	if err != nil {
 		return nil, fmt.Errorf("the groups cannot be read: %w", err)
+	}
+	p.directoryGap()
+	if len(acc.groups) == maxAccounts {
+		p.gap("only the first %d groups are looked at", maxAccounts)
 	}
 	var f telemetry.Groups
 	gids := map[int]int{}

@@ -15,14 +15,14 @@ import (
 
 const (
 	// maxWalk bounds the files that one walk looks at.
-	maxWalk = 1_000_000
+	maxWalk = 600_000
 	// maxFound bounds each list of a walk, maxSetUID that of setuid programs.
 	maxFound  = 100
 	maxSetUID = 500
 )
 
-// systemDirs are walked; /home holds the users' own files and is left out.
-var systemDirs = []string{"/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/opt", "/root", "/srv", "/var", "/tmp"}
+// systemDirs are walked. Homes are left out: they hold their owners' own files.
+var systemDirs = []string{"/etc", "/usr", "/bin", "/sbin", "/lib", "/lib64", "/boot", "/opt", "/srv", "/var", "/tmp"}
 
 // skipDirs hold copies of other systems, or change without end.
 var skipDirs = []string{"/var/lib/docker", "/var/lib/containers", "/var/lib/containerd", "/var/lib/kubelet", "/var/lib/lxc", "/var/lib/lxd",

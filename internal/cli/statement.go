@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/demarc/demarc/api"
+)
+
+type attestCmd struct {
+	Duty string `arg:"" help:"Id of the duty."`
+	ofTenant
+	place
+	Text      string   `required:"" help:"What you state." placeholder:"TEXT"`
+	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile" sep:"none"`
+	Effective moment   `help:"From when on; now if left out." placeholder:"TIME"`
+	Expires   moment   `required:"" help:"Until when it holds: a date, or 365d." placeholder:"TIME"`
+}
+
+// Help is shown below the flags.
+func (attestCmd) Help() string {
+	return `Example:
+  demarc attest CLD.8.1.5/C-2.4a --tenant acme --text "Erasure policy 7 was followed" --attach report.pdf --expires 365d`
+}
+
+type waiveCmd struct {
+	Duty string `arg:"" help:"Id of the duty, or SERVICE/RULE for a rule of a service."`
+	ofTenant
+	place
+	Reason    string `required:"" help:"Why the risk is accepted." placeholder:"TEXT"`
+	Effective moment `help:"From when on; now if left out." placeholder:"TIME"`
+	Expires   moment `required:"" help:"Until when it holds: a date, or 90d." placeholder:"TIME"`
+}
+
+// Help is shown below the flags.
+func (waiveCmd) Help() string {
+	return `Example:
+  demarc waive CLD.9.5.2/C-4.1b --vm web-1 --reason "legacy port until the move, ticket 4711" --expires 90d`
+}
+
+type statementsCmd struct {
+	List     statementListCmd     `cmd:"" help:"List what a tenant has of them, past ones too."`
+	Withdraw statementWithdrawCmd `cmd:"" help:"Withdraw one now; it stays in the history."`
+}
+
+type statementListCmd struct{ ofTenant }
+
+type statementWithdrawCmd struct {
+	ID string `arg:"" name:"id" help:"Its id."`
+	ofTenant
+	consent
+}
+
+var statementColumns = []column[api.Statement]{
+	{key: "id", head: "ID", text: func(v api.Statement) string { return v.ID }},
+	{key: "type", text: func(v api.Statement) string { return v.Type }},
+	{key: "duty", head: "DUTY", text: func(v api.Statement) string { return v.Duty }},
+	{key: "subject", head: "SUBJECT", fit: cut, text: func(v api.Statement) string { return about(v.Subject) }},
+	{key: "by", head: "BY", fit: cut, text: func(v api.Statement) string { return v.By }},
+	{key: "in_force", head: "IN FORCE", text: func(v api.Statement) string { return yes(v.InForce) }},
+	{key: "effective", text: func(v api.Statement) string { return stamp(v.Effective) }},
+	{key: "expires", head: "EXPIRES", text: func(v api.Statement) string { return stamp(v.Expires) },
+		show: func(v api.Statement) string { return v.Expires.UTC().Format("2006-01-02") }},
+	{key: "withdrawn", text: func(v api.Statement) string { return stampOf(v.Withdrawn) }},
+	{key: "text", head: "TEXT", fit: flow, text: func(v api.Statement) string { return v.Text }},
+}
+
+// Run attests.
+func (c *attestCmd) Run(ctx context.Context, s *session) error {
+	in := api.NewStatement{Duty: c.Duty, VM: c.VM, VDC: c.VDC, Text: c.Text}
+	for _, path := range c.Attach {
+		a, err := attachment(path)
+		if err != nil {
+			return fmt.Errorf("attaching: %w", err)
+		}
+		in.Attachments = append(in.Attachments, a)
+	}
+	return s.state(ctx, c.Tenant, api.Attestations, in, c.Effective, c.Expires)
+}
+
+// Run waives.
+func (c *waiveCmd) Run(ctx context.Context, s *session) error {
+	in := api.NewStatement{Duty: c.Duty, VM: c.VM, VDC: c.VDC, Text: c.Reason}
+	return s.state(ctx, c.Tenant, api.Waivers, in, c.Effective, c.Expires)
+}
+
+func (s *session) state(ctx context.Context, named, of string, in api.NewStatement, effective, expires moment) error {
+	var err error
+	if in.Effective, err = effective.at(s.now()); err != nil {
+		return err
+	}
+	until, err := expires.at(s.now())
+	if err != nil {
+		return err
+	}
+	if until == nil {
+		return usage(momentForms, "--expires is empty: a statement holds until a named time")
+	}
+	in.Expires = *until
+	client, tenant, err := s.within(ctx, named)
+	if err != nil {
+		return err
+	}
+	act := "attesting"
+	if of == api.Waivers {
+		act = "waiving"
+	}
+	v, err := client.CreateStatement(ctx, tenant, of, in)
+	if err != nil {
+		return fmt.Errorf("%s %s for tenant %s: %w", act, in.Duty, tenant, err)
+	}
+	return printOne(s, v, statementColumns)
+}
+
+// attachment names a document by its content.
+func attachment(path string) (api.Attachment, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return api.Attachment{}, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	if err != nil {
+		return api.Attachment{}, fmt.Errorf("reading %s: %w", path, err)
+	}
+	return api.Attachment{Name: filepath.Base(path), Digest: "sha256:" + hex.EncodeToString(h.Sum(nil)), Bytes: n}, nil
+}
+
+// statementsOf says which of the two commands with the same verbs was called.
+func statementsOf(line *kong.Context) string {
+	if line.Selected().Parent.Name == "waiver" {
+		return api.Waivers
+	}
+	return api.Attestations
+}
+
+// Run lists statements.
+func (c *statementListCmd) Run(ctx context.Context, s *session, line *kong.Context) error {
+	of := statementsOf(line)
+	client, tenant, err := s.within(ctx, c.Tenant)
+	if err != nil {
+		return err
+	}
+	all, err := api.Collect(client.Statements(ctx, tenant, of))
+	if err != nil {
+		return fmt.Errorf("listing %s of tenant %s: %w", of, tenant, err)
+	}
+	empty := "No attestation yet: make one with `demarc attest DUTY`."
+	if of == api.Waivers {
+		empty = "No waiver yet: make one with `demarc waive DUTY`."
+	}
+	return printList(s, all, statementColumns, empty)
+}
+
+// Run withdraws a statement.
+func (c *statementWithdrawCmd) Run(ctx context.Context, s *session, line *kong.Context) error {
+	of := statementsOf(line)
+	if err := s.confirm(c.consent, "Withdraw %s?", c.ID); err != nil {
+		return err
+	}
+	client, tenant, err := s.within(ctx, c.Tenant)
+	if err != nil {
+		return err
+	}
+	if err := client.WithdrawStatement(ctx, tenant, of, c.ID); err != nil {
+		return fmt.Errorf("withdrawing %s of tenant %s: %w", c.ID, tenant, err)
+	}
+	s.note("%s is withdrawn", c.ID)
+	return nil
+}

@@ -1,0 +1,92 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/demarc/demarc/api"
+)
+
+type tokenCmd struct {
+	Create tokenCreateCmd `cmd:"" help:"Make a principal with a token of its own, shown once."`
+	List   tokenListCmd   `cmd:"" help:"List the principals."`
+	Revoke tokenRevokeCmd `cmd:"" help:"End a principal's token for good."`
+}
+
+type tokenCreateCmd struct {
+	Name   string `arg:"" help:"Name of the principal."`
+	Role   string `required:"" enum:"provider-administrator,provider-auditor,customer-administrator,customer-viewer" help:"provider-administrator, provider-auditor, customer-administrator or customer-viewer." placeholder:"ROLE"`
+	Tenant string `help:"The tenant; required for the customer's roles." placeholder:"NAME"`
+	Days   int    `help:"Days until it expires, up to 366; 90 if left out." placeholder:"N"`
+}
+
+// Help is shown below the flags.
+func (tokenCreateCmd) Help() string {
+	return `Example:
+  demarc token create ana --role customer-administrator --tenant acme`
+}
+
+type tokenListCmd struct {
+	Tenant string `help:"Of one tenant; your own side's if left out." placeholder:"NAME"`
+}
+
+type tokenRevokeCmd struct {
+	ID string `arg:"" name:"id" help:"Id of the principal."`
+	consent
+}
+
+var principalColumns = []column[api.Principal]{
+	{key: "id", head: "ID", text: func(v api.Principal) string { return v.ID }},
+	{key: "name", head: "NAME", fit: cut, text: func(v api.Principal) string { return v.Name }},
+	{key: "role", head: "ROLE", text: func(v api.Principal) string { return v.Role }},
+	{key: "tenant", head: "TENANT", fit: cut, text: func(v api.Principal) string { return v.Tenant }},
+	{key: "expires", head: "EXPIRES", text: func(v api.Principal) string { return stampOf(v.Expires) }, show: func(v api.Principal) string { return clockOf(v.Expires) }},
+	{key: "revoked_at", head: "REVOKED", text: func(v api.Principal) string { return stampOf(v.RevokedAt) }, show: func(v api.Principal) string { return clockOf(v.RevokedAt) }},
+}
+
+// Run makes a principal.
+func (c *tokenCreateCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	v, err := client.CreatePrincipal(ctx, api.NewPrincipal{Name: c.Name, Role: c.Role, Tenant: c.Tenant, Days: c.Days})
+	if err != nil {
+		return fmt.Errorf("making principal %s: %w", c.Name, err)
+	}
+	once := column[api.Principal]{key: "token", head: "TOKEN", text: func(v api.Principal) string { return v.Token }}
+	if err := printOne(s, v, append(principalColumns[:len(principalColumns):len(principalColumns)], once)); err != nil {
+		return err
+	}
+	s.note("\nThe token is not shown again. Keep it with `demarc login`.")
+	return nil
+}
+
+// Run lists principals.
+func (c *tokenListCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	all, err := api.Collect(client.Principals(ctx, c.Tenant))
+	if err != nil {
+		return fmt.Errorf("listing principals: %w", err)
+	}
+	return printList(s, all, principalColumns, "No principal that you may see.")
+}
+
+// Run revokes a principal.
+func (c *tokenRevokeCmd) Run(ctx context.Context, s *session) error {
+	if err := s.confirm(c.consent, "Revoke the token of principal %s?", c.ID); err != nil {
+		return err
+	}
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	v, err := client.RevokePrincipal(ctx, c.ID)
+	if err != nil {
+		return fmt.Errorf("revoking principal %s: %w", c.ID, err)
+	}
+	return printOne(s, v, principalColumns)
+}

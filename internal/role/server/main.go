@@ -1,0 +1,86 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime/debug"
+
+	"github.com/alecthomas/kong"
+)
+
+// Flags are the command line of `demarc server`.
+type Flags struct {
+	Data      string   `help:"Directory for everything that the server keeps." default:"${data}" type:"path" env:"DEMARC_DATA"`
+	HTTP      string   `name:"http" help:"Loopback address of console and API, without TLS." default:"127.0.0.1:7480" env:"DEMARC_HTTP"`
+	HTTPS     string   `name:"https" help:"Address of console and API with TLS, where agents enrol." default:"127.0.0.1:7443" env:"DEMARC_HTTPS"`
+	BusListen string   `help:"Address at which the embedded bus takes agents." default:"127.0.0.1:7422" env:"DEMARC_BUS_LISTEN"`
+	Advertise []string `help:"Host names or addresses that agents reach this server by; the first is told to them." default:"127.0.0.1" env:"DEMARC_ADVERTISE"`
+	Store     string   `help:"State store: sqlite://FILE or postgres://USER@HOST/DATABASE. A file in the data directory if not given." env:"DEMARC_STORE"`
+	Bus       []string `help:"External NATS servers, nats://HOST:PORT; see 'demarc server --bus-config'. Embedded if not given." env:"DEMARC_BUS"`
+	BusCA     string   `name:"bus-ca" help:"PEM file of the authorities that vouch for the external NATS servers." type:"existingfile" env:"DEMARC_BUS_CA"`
+	Events    string   `help:"External VictoriaLogs, http://HOST:PORT. Embedded if not given." env:"DEMARC_EVENTS"`
+	Witness   []string `help:"Witness of the ledger: 'URL VERIFIER-KEY'; repeatable." sep:"none" env:"DEMARC_WITNESS"`
+	LogLevel  string   `help:"Least severe messages to log." enum:"debug,info,warn,error" default:"info" env:"DEMARC_LOG_LEVEL"`
+	BusConfig string   `help:"Print the configuration for an external NATS server that listens at ADDRESS, and end." placeholder:"ADDRESS"`
+}
+
+// Config returns what the flags say, with a logger that writes to w.
+func (f Flags) Config(version string, w io.Writer) Config {
+	var level slog.Level
+	level.UnmarshalText([]byte(f.LogLevel)) // kong checked it
+	return Config{
+		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, Advertise: f.Advertise, Store: f.Store, Bus: f.Bus, BusCA: f.BusCA,
+		Events: f.Events, Witnesses: f.Witness, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
+	}
+}
+
+// Usage is a wrong command line; its exit code is 2.
+type Usage struct{ error }
+
+// ExitCode is the program's exit code.
+func (Usage) ExitCode() int { return 2 }
+
+// Parse reads a command line into flags. done is true where help was printed.
+func Parse(name, description, data string, args []string, out io.Writer, flags any) (done bool, err error) {
+	exited := false
+	p, err := kong.New(flags, kong.Name(name), kong.Description(description), kong.Vars{"data": data},
+		kong.Writers(out, out), kong.Exit(func(int) { exited = true }))
+	if err != nil {
+		return false, err
+	}
+	_, err = p.Parse(args)
+	if exited {
+		return true, nil
+	}
+	if err != nil {
+		return false, Usage{fmt.Errorf("%w; try %s --help", err, name)}
+	}
+	return false, nil
+}
+
+// Main is `demarc server`.
+func Main(ctx context.Context, version, data string, args []string, out, errOut io.Writer) error {
+	var f Flags
+	done, err := Parse("demarc server", "Run the server: console, API, ledger, ingest.", data, args, out, &f)
+	if done || err != nil {
+		return err
+	}
+	if f.BusConfig != "" {
+		return printBusConfig(ctx, f, out)
+	}
+	LimitMemory()
+	cfg := f.Config(version, errOut)
+	cfg.Ready = func(s Started) {
+		if s.FirstToken != "" {
+			fmt.Fprintf(out, "First start: sign in with this administrator's token. It is shown once.\n\n  %s\n\n", s.FirstToken)
+		}
+		fmt.Fprintf(out, "Console: %s\n", s.URL)
+	}
+	return Run(ctx, cfg)
+}
+
+// LimitMemory keeps the heap small while idle at the cost of some processor
+// time under load.
+func LimitMemory() { debug.SetGCPercent(60) }

@@ -1,0 +1,427 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/demarc/demarc/internal/bus"
+	"github.com/demarc/demarc/internal/console"
+	"github.com/demarc/demarc/internal/contract"
+	"github.com/demarc/demarc/internal/events"
+	"github.com/demarc/demarc/internal/eventstore"
+	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/httpapi"
+	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/ingest"
+	"github.com/demarc/demarc/internal/judgement"
+	"github.com/demarc/demarc/internal/keyring"
+	"github.com/demarc/demarc/internal/ledger"
+	"github.com/demarc/demarc/internal/metrics"
+	"github.com/demarc/demarc/internal/pki"
+	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/rungroup"
+	"github.com/demarc/demarc/internal/selfcheck"
+	"github.com/demarc/demarc/internal/service"
+	"github.com/demarc/demarc/internal/service/all"
+	"github.com/demarc/demarc/internal/store"
+	"github.com/demarc/demarc/internal/tenancy"
+	"github.com/demarc/demarc/internal/wire"
+)
+
+// Run runs the server until ctx ends. What it opens it closes, in reverse.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if err := cfg.setDefaults(); err != nil {
+		return err
+	}
+	unlock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	s := &server{cfg: cfg}
+	defer func() { err = errors.Join(err, s.close()) }()
+	for _, open := range []func(context.Context) error{
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces,
+	} {
+		if err := open(ctx); err != nil {
+			return err
+		}
+	}
+	return s.run(ctx)
+}
+
+// server is the server while it is put together.
+type server struct {
+	cfg    Config
+	closes []func() error
+
+	store                  *store.Store
+	keys                   *keyring.Keyring
+	secrets                secrets
+	authority              *pki.Authority
+	ledger                 *ledger.Log
+	witnesses              *ledger.Witnesses
+	self                   *selfcheck.Provider
+	identities             *identity.Identities
+	firstToken             string
+	http                   net.Listener
+	https                  net.Listener
+	bus                    *bus.Bus
+	busCA                  []byte
+	services               []service.Service
+	contract               *contract.Contract
+	posture                *posture.Engine
+	estate                 *tenancy.Estate
+	fleet                  *fleet.Fleet
+	broker                 *events.Broker
+	events                 eventstore.Store
+	metrics                metrics.Store
+	ingest                 *ingest.Ingest
+	handler, secureHandler http.Handler
+}
+
+// onClose registers f to run when the server ends.
+func (s *server) onClose(f func() error) { s.closes = append(s.closes, f) }
+
+func (s *server) close() error {
+	var errs []error
+	for i := len(s.closes) - 1; i >= 0; i-- {
+		errs = append(errs, s.closes[i]())
+	}
+	return errors.Join(errs...)
+}
+
+// lockDir makes the data directory and keeps other servers out of it.
+func lockDir(dir string) (unlock func(), err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the data directory: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("another server runs on the data directory %s: stop it (make down), or give this one its own with --data", dir)
+		}
+		return nil, fmt.Errorf("lock the data directory %s: %w", dir, err)
+	}
+	return func() { f.Close() }, nil
+}
+
+func (s *server) openState(ctx context.Context) (err error) {
+	if s.keys, err = keyring.Open(filepath.Join(s.cfg.DataDir, "master.key")); err != nil {
+		return err
+	}
+	if s.store, err = store.Open(ctx, s.cfg.Store); err != nil {
+		return err
+	}
+	s.onClose(s.store.Close)
+	s.secrets = secrets{s.store, s.keys}
+	s.authority, err = pki.Open(ctx, s.secrets, s.cfg.Now)
+	return err
+}
+
+func (s *server) openLedger(ctx context.Context) error {
+	id, err := s.secrets.instance(ctx)
+	if err != nil {
+		return err
+	}
+	s.ledger, err = ledger.New(ledger.Config{
+		Store: s.store, Origin: "demarc/" + id, Keyring: s.keys, Logger: s.cfg.Log.With("part", "ledger"), Now: s.cfg.Now,
+	})
+	if err != nil {
+		return err
+	}
+	var addresses []ledger.WitnessAddress
+	for _, w := range s.cfg.Witnesses {
+		u, vkey, ok := strings.Cut(strings.TrimSpace(w), " ")
+		if !ok {
+			return fmt.Errorf("witness %q must be a URL and a verifier key, with a space between", w)
+		}
+		addresses = append(addresses, ledger.WitnessAddress{URL: u, VKey: strings.TrimSpace(vkey)})
+	}
+	if s.witnesses, err = ledger.NewWitnesses(s.ledger, &http.Client{Timeout: 10 * time.Second}, addresses); err != nil {
+		return err
+	}
+	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
+	s.firstToken, err = s.identities.FirstStart(ctx)
+	return err
+}
+
+// listen takes the addresses early: a port that is taken ends the start before
+// anything else has begun.
+func (s *server) listen(context.Context) (err error) {
+	take := func(flag, addr string) net.Listener {
+		if err != nil {
+			return nil
+		}
+		var l net.Listener
+		if l, err = net.Listen("tcp", addr); err != nil {
+			if errors.Is(err, syscall.EADDRINUSE) {
+				err = fmt.Errorf("address %s is taken by another program: stop it, or choose another with %s", addr, flag)
+			}
+			return nil
+		}
+		s.onClose(func() error { l.Close(); return nil })
+		return l
+	}
+	s.http = take("--http", s.cfg.HTTP)
+	s.https = take("--https", s.cfg.HTTPS)
+	if err != nil {
+		return err
+	}
+	s.self = &selfcheck.Provider{Ledger: s.ledger, Witnesses: len(s.cfg.Witnesses), Now: s.cfg.Now}
+	for _, l := range []selfcheck.Listener{
+		{Address: s.http.Addr().String()}, {Address: s.https.Addr().String(), TLS: true}, {Address: s.cfg.BusListen, TLS: true},
+	} {
+		if len(s.cfg.Bus) > 0 && l.Address == s.cfg.BusListen {
+			continue // the bus runs elsewhere
+		}
+		l.Loopback = loopback(l.Address)
+		s.self.Listeners = append(s.self.Listeners, l)
+	}
+	return nil
+}
+
+func (s *server) openBus(ctx context.Context) (err error) {
+	clientTLS, err := s.busTrust()
+	if err != nil {
+		return err
+	}
+	s.bus, err = bus.Open(ctx, bus.Config{
+		Secrets: s.secrets, Log: s.cfg.Log.With("part", "bus"), Dir: filepath.Join(s.cfg.DataDir, "bus"), Listen: s.cfg.BusListen,
+		TLS: s.authority.ServerTLS(s.cfg.hosts()), URLs: s.cfg.Bus, ClientTLS: clientTLS,
+		Advertise: s.advertisedBus(),
+	})
+	if err != nil {
+		return err
+	}
+	s.onClose(s.bus.Close)
+	s.broker = events.NewBroker()
+	return nil
+}
+
+// busTrust reads who vouches for external bus servers; agents are told too.
+func (s *server) busTrust() (*tls.Config, error) {
+	if s.cfg.BusCA == "" {
+		return nil, nil
+	}
+	var err error
+	if s.busCA, err = os.ReadFile(s.cfg.BusCA); err != nil {
+		return nil, fmt.Errorf("--bus-ca: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(s.busCA) {
+		return nil, fmt.Errorf("--bus-ca %s holds no PEM certificate", s.cfg.BusCA)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
+}
+
+// advertisedBus tells agents the bus by the name that they reach the server by.
+func (s *server) advertisedBus() []string {
+	if len(s.cfg.Bus) > 0 {
+		return nil
+	}
+	_, port, err := net.SplitHostPort(s.cfg.BusListen)
+	if err != nil || port == "0" {
+		return nil
+	}
+	var urls []string
+	for _, h := range s.cfg.Advertise {
+		urls = append(urls, "tls://"+net.JoinHostPort(h, port))
+	}
+	return urls
+}
+
+func (s *server) openContract(ctx context.Context) error {
+	s.services = all.Services()
+	kinds := append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+	everything := append([]evidence.Kind{}, kinds...)
+	for _, svc := range s.services {
+		everything = append(everything, svc.Manifest().Kinds...)
+	}
+	for _, svc := range s.services {
+		if p, ok := svc.(service.Preparer); ok {
+			if err := p.Prepare(everything); err != nil {
+				return fmt.Errorf("service %s: %w", svc.Manifest().Name, err)
+			}
+		}
+	}
+	base, err := builtin.Catalogue()
+	if err != nil {
+		return err
+	}
+	if s.contract, err = contract.Open(ctx, s.store, s.ledger, s.cfg.Now, base, s.services, kinds); err != nil {
+		return err
+	}
+	compiled, err := s.contract.Compile()
+	if err != nil {
+		return err
+	}
+	s.estate = &tenancy.Estate{
+		Store: s.store, Ledger: s.ledger, Accounts: s.bus, Keys: s.keys, Services: buyable(s.services, compiled), Now: s.cfg.Now,
+	}
+	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
+	s.posture, err = posture.New(posture.Config{
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate}, s.self},
+		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
+	})
+	if err != nil {
+		return err
+	}
+	s.estate.Judge = s.posture
+	s.fleet = &fleet.Fleet{
+		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()) + string(s.busCA), Pin: s.authority.Pin(),
+		BusURLs: s.bus.URLs(), Now: s.cfg.Now, Log: s.cfg.Log.With("part", "fleet"),
+	}
+	return nil
+}
+
+// buyable lists what a subscription can name: services that move a duty of the
+// contract, and services of this program that do not run everywhere anyway.
+func buyable(services []service.Service, c *judgement.Compiled) []string {
+	var out []string
+	add := func(name string) {
+		for _, have := range out {
+			if have == name {
+				return
+			}
+		}
+		out = append(out, name)
+	}
+	for _, svc := range services {
+		if m := svc.Manifest(); !m.Standard {
+			add(m.Name)
+		}
+	}
+	for _, d := range c.Duties {
+		for _, name := range d.Services {
+			add(name)
+		}
+	}
+	return out
+}
+
+func (s *server) openStores(context.Context) (err error) {
+	if s.events, err = eventstore.Open(eventstore.Config{Address: s.cfg.Events}); err != nil {
+		return err
+	}
+	s.onClose(s.events.Close)
+	if s.metrics, err = metrics.Open(metrics.Config{Address: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
+		return err
+	}
+	s.onClose(s.metrics.Close)
+	s.ingest = ingest.New(ingest.Config{
+		State: s.store, Events: s.events, Metrics: s.metrics, Judge: judge{s.posture}, Kinds: s.posture.Catalogue().Environment,
+		Decode: wire.DecodeBatch, Log: s.cfg.Log.With("part", "ingest"),
+		Resync: func(ctx context.Context, tenant, agent string) {
+			if err := s.bus.NotifyAgent(ctx, tenant, agent, wire.Note{Type: wire.NoteResync}); err != nil {
+				s.cfg.Log.Warn("ask an agent for its facts in full", "agent", agent, "error", err)
+			}
+		},
+	})
+	return nil
+}
+
+func (s *server) openFaces(context.Context) error {
+	api := httpapi.New(httpapi.Config{
+		Store: s.store, Identities: s.identities, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
+		Ledger: s.ledger, Verifier: s.self, Events: s.broker, Services: s.services, Keys: s.keys,
+		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
+	})
+	mux := http.NewServeMux()
+	mux.Handle("/v1/", api.Handler())
+	mux.Handle("/openapi.json", api.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.store.Ping(r.Context()); err != nil {
+			http.Error(w, "state store unavailable", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	// The session cookie is kept to TLS where there is TLS.
+	for _, face := range []struct {
+		secure bool
+		to     *http.Handler
+	}{{false, &s.handler}, {true, &s.secureHandler}} {
+		pages, err := console.New(console.Config{
+			API: api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
+		})
+		if err != nil {
+			return err
+		}
+		all := http.NewServeMux()
+		all.Handle("/v1/", mux)
+		all.Handle("/openapi.json", mux)
+		all.Handle("/healthz", mux)
+		all.Handle("/", pages)
+		*face.to = all
+	}
+	return nil
+}
+
+// signIn opens a console session, and tells a wrong token from a server that
+// cannot say.
+func (s *server) signIn(ctx context.Context, token string) (string, error) {
+	id, err := s.identities.SignIn(ctx, token)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return "", console.ErrRefused
+	}
+	return id, err
+}
+
+// run runs the parts: those that others stand on first.
+func (s *server) run(ctx context.Context) error {
+	log := s.cfg.Log
+	published := changes{s.bus, s.broker, log}
+	ready := rungroup.Part{Name: "ready", Run: func(ctx context.Context) error {
+		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.cfg.withPort("https", s.https.Addr()), FirstToken: s.firstToken}
+		log.Info("ready", "console", started.URL, "agents", started.AgentServer)
+		s.cfg.Ready(started)
+		<-ctx.Done()
+		return nil
+	}}
+	return rungroup.Run(ctx,
+		rungroup.Part{Name: "ledger checkpoints", Run: s.ledger.Run},
+		rungroup.Part{Name: "ledger witnesses", Run: s.witnesses.Run},
+		rungroup.Part{Name: "ledger verification", Run: func(ctx context.Context) error {
+			return s.self.Run(ctx, func(err error) { log.Error("the ledger could not be verified", "error", err) })
+		}},
+		rungroup.Part{Name: "posture", Run: s.runPosture},
+		rungroup.Part{Name: "changes", Run: published.run},
+		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
+		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
+			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {
+				if err := s.ingest.Handle(ctx, delivery{d}); err != nil {
+					d.Retry(0) // only the end of ctx gets here
+				}
+			})
+		}},
+		rungroup.Part{Name: "http", Run: s.serve(s.http, s.handler, nil)},
+		rungroup.Part{Name: "https", Run: s.serve(s.https, s.secureHandler, s.authority.ServerTLS(s.cfg.hosts()))},
+		ready,
+	)
+}
+
+// runPosture brings verdicts up to the catalogue of this program, then keeps
+// them by the timer.
+func (s *server) runPosture(ctx context.Context) error {
+	if err := s.posture.CatchUp(ctx); err != nil && ctx.Err() == nil {
+		s.cfg.Log.Error("judge by the catalogue in force", "error", err)
+	}
+	return s.posture.Run(ctx)
+}

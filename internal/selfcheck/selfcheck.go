@@ -1,0 +1,286 @@
+// Package selfcheck gives the facts that the product knows about itself: how
+// the ledger stands, what a tenant's contacts are like, where its own
+// interfaces listen. Duties that the product carries out are judged by them.
+package selfcheck
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/demarc/demarc/internal/estate"
+	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/ledger"
+	"github.com/demarc/demarc/internal/store"
+)
+
+// again is how soon these facts are looked at again.
+const again = time.Minute
+
+type contacts struct {
+	Administrators         int `json:"administrators"`
+	Verified               int `json:"verified"`
+	OldestVerificationDays int `json:"oldest_verification_days"`
+	WithMail               int `json:"with_mail"`
+	WithTelephone          int `json:"with_telephone"`
+}
+
+type contactForm struct {
+	Members                []string `json:"members"`
+	IdentityNumbersRefused bool     `json:"identity_numbers_refused"`
+	Encrypted              bool     `json:"encrypted"`
+	KeyPerTenant           bool     `json:"key_per_tenant"`
+}
+
+type tenantLedger struct {
+	Entries        int     `json:"entries"`
+	Readable       bool    `json:"readable"`
+	LastEntryHours float64 `json:"last_entry_hours"`
+}
+
+type ledgerState struct {
+	Entries              int     `json:"entries"`
+	CheckpointAgeSeconds float64 `json:"checkpoint_age_seconds"`
+	Verified             bool    `json:"verified"`
+	VerifiedHoursAgo     float64 `json:"verified_hours_ago"`
+	Fault                string  `json:"fault"`
+	Witnesses            int     `json:"witnesses"`
+	Cosigned             bool    `json:"cosigned"`
+	CosignLagSeconds     float64 `json:"cosign_lag_seconds"`
+	RetentionDays        int     `json:"retention_days"`
+	Transactional        bool    `json:"transactional"`
+}
+
+type exposure struct {
+	Listeners []Listener `json:"listeners"`
+	Public    []string   `json:"public"`
+}
+
+// providerForm is what the product can keep about any contact.
+type providerForm struct {
+	Members                []string `json:"members"`
+	IdentityNumbersRefused bool     `json:"identity_numbers_refused"`
+	UploadsChecked         bool     `json:"uploads_checked"`
+	Encrypted              bool     `json:"encrypted"`
+	KeyPerTenant           bool     `json:"key_per_tenant"`
+}
+
+// Listener is one of the product's own listening sockets.
+type Listener struct {
+	Address   string `json:"address"`
+	TLS       bool   `json:"tls"`
+	Loopback  bool   `json:"loopback"`
+	AllowList bool   `json:"allow_list"`
+}
+
+// Kinds are the facts that this package provides.
+var Kinds = []evidence.Kind{
+	evidence.KindOf[contacts]("tenant.contacts", evidence.ScopeTenant, again, "How complete and fresh a tenant's contacts are."),
+	evidence.KindOf[contactForm]("tenant.contact_form", evidence.ScopeTenant, again, "What the product can keep about a contact, and how."),
+	evidence.KindOf[tenantLedger]("tenant.ledger", evidence.ScopeTenant, again, "The ledger entries that concern a tenant."),
+	evidence.KindOf[ledgerState]("ledger.state", evidence.ScopeProvider, again, "How the ledger stands."),
+	evidence.KindOf[providerForm]("privacy.contact_form", evidence.ScopeProvider, again, "What the product can keep about any contact, and how."),
+	evidence.KindOf[exposure]("management.exposure", evidence.ScopeProvider, again, "Where the product's own interfaces listen."),
+}
+
+func fact(kind string, data any, now time.Time) (evidence.Fact, error) {
+	raw, err := json.Marshal(data)
+	return evidence.Fact{Kind: kind, Data: raw, Again: now.Add(again)}, err
+}
+
+// contactMembers are those of the contact's type: there is nowhere to keep more.
+var contactMembers = []string{"name", "mail", "telephone"}
+
+// Contacts reads a tenant's contacts in clear, for counting.
+type Contacts interface {
+	Unsealed(tx *store.Tx, tenant string) ([]estate.Contact, error)
+}
+
+// Tenants is the source of the facts about tenants.
+type Tenants struct{ Contacts Contacts }
+
+// Scope implements posture.Source.
+func (Tenants) Scope() evidence.Scope { return evidence.ScopeTenant }
+
+// Facts implements posture.Source.
+func (t Tenants) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]evidence.Fact, error) {
+	list, err := t.Contacts.Unsealed(tx, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	key, err := tx.TenantKey(s.ID)
+	if err != nil {
+		return nil, err
+	}
+	l, err := ledgerOf(tx, s.ID, now)
+	if err != nil {
+		return nil, err
+	}
+	form := contactForm{Members: contactMembers, IdentityNumbersRefused: true, Encrypted: key != nil, KeyPerTenant: key != nil}
+	var out []evidence.Fact
+	for kind, data := range map[string]any{"tenant.contacts": contactsOf(list, now), "tenant.contact_form": form, "tenant.ledger": l} {
+		f, err := fact(kind, data, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+func ledgerOf(tx *store.Tx, tenant string, now time.Time) (l tenantLedger, err error) {
+	n, err := tx.LastLedgerSequence(tenant)
+	if err != nil || n == 0 {
+		return l, err
+	}
+	last, err := tx.TenantLedgerEntries(tenant, n-1, 1)
+	if err != nil || len(last) == 0 {
+		return l, err
+	}
+	return tenantLedger{Entries: int(n), Readable: true, LastEntryHours: float64(int(now.Sub(last[0].Time).Hours()))}, nil
+}
+
+func contactsOf(list []estate.Contact, now time.Time) (c contacts) {
+	for _, x := range list {
+		if x.Role != estate.Administrator {
+			continue
+		}
+		c.Administrators++
+		if x.Mail != "" {
+			c.WithMail++
+		}
+		if x.Telephone != "" {
+			c.WithTelephone++
+		}
+		if x.Verified == nil {
+			continue
+		}
+		c.Verified++
+		c.OldestVerificationDays = max(c.OldestVerificationDays, int(now.Sub(*x.Verified).Hours()/24))
+	}
+	return c
+}
+
+// Provider is the source of the facts about the provider. It remembers the
+// last verification of the ledger.
+type Provider struct {
+	Ledger    *ledger.Log
+	Listeners []Listener
+	// Witnesses is how many are asked to cosign.
+	Witnesses int
+	Now       func() time.Time
+
+	mu    sync.Mutex
+	at    time.Time // guarded by mu; of the last verification, zero before the first
+	fault string    // guarded by mu
+}
+
+// Scope implements posture.Source.
+func (*Provider) Scope() evidence.Scope { return evidence.ScopeProvider }
+
+// Facts implements posture.Source.
+func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evidence.Fact, error) {
+	st := ledgerState{RetentionDays: 3650, Transactional: true, Witnesses: p.Witnesses}
+	head, err := tx.LedgerHead()
+	if err != nil {
+		return nil, err
+	}
+	st.Entries = int(head.Size)
+	signed, err := tx.LastLedgerCheckpoint()
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if st.CheckpointAgeSeconds, err = waiting(tx, signed.Size, head.Size, now); err != nil {
+		return nil, err
+	}
+	cosigned, err := tx.CosignedLedgerCheckpoint(1)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	st.Cosigned = cosigned.Size > 0
+	if st.CosignLagSeconds, err = waiting(tx, cosigned.Size, head.Size, now); err != nil {
+		return nil, err
+	}
+	at, fault := p.Last()
+	st.Verified, st.Fault = !at.IsZero() && fault == "", fault
+	if !at.IsZero() {
+		st.VerifiedHoursAgo = float64(int(now.Sub(at).Hours()))
+	}
+	ex := exposure{Listeners: p.Listeners, Public: []string{}}
+	for _, l := range p.Listeners {
+		if !l.Loopback && !l.AllowList {
+			ex.Public = append(ex.Public, l.Address)
+		}
+	}
+	unsealed, err := tx.TenantsWithoutKey()
+	if err != nil {
+		return nil, err
+	}
+	// There is no upload: an attachment is a name and a digest.
+	form := providerForm{
+		Members: contactMembers, IdentityNumbersRefused: true, UploadsChecked: true, Encrypted: unsealed == 0, KeyPerTenant: unsealed == 0,
+	}
+	var out []evidence.Fact
+	for kind, data := range map[string]any{"ledger.state": st, "management.exposure": ex, "privacy.contact_form": form} {
+		f, err := fact(kind, data, now)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, f)
+	}
+	return out, nil
+}
+
+// waiting is for how long the first entry after size has not been covered, in
+// whole minutes: a finer figure would be a changed fact at every look.
+func waiting(tx *store.Tx, size, head int64, now time.Time) (seconds float64, err error) {
+	if size >= head {
+		return 0, nil
+	}
+	first, err := tx.LedgerEntries(size, size+1)
+	if err != nil || len(first) == 0 {
+		return 0, err
+	}
+	return now.Sub(first[0].Time).Truncate(time.Minute).Seconds(), nil
+}
+
+// Last returns when the ledger was last verified and what was wrong then.
+func (p *Provider) Last() (at time.Time, fault string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.at, p.fault
+}
+
+// Verify verifies the whole ledger and remembers the result.
+func (p *Provider) Verify(ctx context.Context) error {
+	v, err := p.Ledger.Verify(ctx, nil)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at, p.fault = p.Now(), ""
+	if err := v.Err(); err != nil {
+		p.fault = err.Error()
+		return err
+	}
+	return nil
+}
+
+// Run verifies the ledger at the start and every day, until ctx ends.
+func (p *Provider) Run(ctx context.Context, tell func(error)) error {
+	for {
+		if err := p.Verify(ctx); err != nil && ctx.Err() == nil {
+			tell(err)
+		}
+		t := time.NewTimer(24 * time.Hour)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
