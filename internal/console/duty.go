@@ -30,6 +30,9 @@ type dutyPage struct {
 	// visitor is not of the provider.
 	Withheld bool
 	Forms    []statementForm
+	MayWrite bool
+	// Problem is why a statement was not withdrawn.
+	Problem *problemPage
 }
 
 // statementForm is the form of an attestation or a waiver with what was sent.
@@ -75,7 +78,7 @@ func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
 	if err := c.explain(v, page); err != nil {
 		return nil, err
 	}
-	if v.mayWrite() && d.Scope != "provider" {
+	if page.MayWrite = v.mayWrite() && d.Scope != "provider"; page.MayWrite {
 		page.Forms = c.forms(d)
 	}
 	return page, nil
@@ -168,31 +171,44 @@ func (c *Console) forms(d api.Duty) []statementForm {
 	return append(out, bounds)
 }
 
-// state makes an attestation or a waiver of a form.
+// state makes or withdraws an attestation or a waiver, as a form says.
 func (c *Console) state(v *visit) error {
 	page, err := c.dutyPage(v)
 	if err != nil {
 		return err
 	}
 	form := v.r.PostForm
-	i := slices.IndexFunc(page.Forms, func(f statementForm) bool { return f.Type == form.Get("type") })
-	if i < 0 {
-		return &api.Problem{Status: http.StatusForbidden, Title: "This cannot be stated", Detail: "You may not state this about the duty, or the duty cannot be attested."}
+	fault := &page.Problem
+	if id := form.Get("withdraw"); id != "" {
+		err = v.client.WithdrawStatement(v, page.Tenant, listOf(form.Get("type")), id)
+	} else {
+		i := slices.IndexFunc(page.Forms, func(f statementForm) bool { return f.Type == form.Get("type") })
+		if i < 0 {
+			return &api.Problem{Status: http.StatusForbidden, Title: "This cannot be stated", Detail: "You may not state this about the duty, or the duty cannot be attested."}
+		}
+		sent := &page.Forms[i]
+		sent.Text, sent.Expires = form.Get("text"), form.Get("expires")
+		fault, err = &sent.Problem, c.send(v, page, *sent)
 	}
-	sent := &page.Forms[i]
-	sent.Text, sent.Expires = form.Get("text"), form.Get("expires")
-	err = c.send(v, page, *sent)
-	if s := status(err); s == http.StatusUnauthorized || s >= 500 && s != http.StatusServiceUnavailable {
+	switch s := status(err); {
+	case err == nil:
+		http.Redirect(v.w, v.r, dutyPath(page.Tenant, page.Duty.ID, page.About), http.StatusSeeOther)
+		return nil
+	case s == http.StatusUnauthorized, s >= 500 && s != http.StatusServiceUnavailable:
 		return err
 	}
-	if err != nil {
-		fault := describe(err)
-		sent.Problem = &fault
-		c.render(v, fault.Status, "duty", page.Duty.ID, page)
-		return nil
-	}
-	http.Redirect(v.w, v.r, dutyPath(page.Tenant, page.Duty.ID, page.About), http.StatusSeeOther)
+	problem := describe(err)
+	*fault = &problem
+	c.render(v, problem.Status, "duty", page.Duty.ID, page)
 	return nil
+}
+
+// listOf is the API's list of a type of statement.
+func listOf(kind string) string {
+	if kind == "attestation" {
+		return api.Attestations
+	}
+	return api.Waivers
 }
 
 func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
@@ -207,11 +223,7 @@ func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
 	case "vdc":
 		in.VDC = page.About.Name
 	}
-	of := api.Waivers
-	if f.Type == "attestation" {
-		of = api.Attestations
-	}
-	_, err = v.client.CreateStatement(v, page.Tenant, of, in)
+	_, err = v.client.CreateStatement(v, page.Tenant, listOf(f.Type), in)
 	return err
 }
 

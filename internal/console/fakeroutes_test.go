@@ -110,6 +110,10 @@ func (f *fakeAPI) changes() {
 			return api.Statement{ID: "w-2", Duty: in.Duty, Text: in.Text}
 		})
 	}
+	take("/v1/tenants/{tenant}/waivers/{id}/withdraw", 204, func(r *http.Request) any {
+		f.ended = append(f.ended, r.PathValue("id"))
+		return nil
+	})
 	take("/v1/tenants/{tenant}/subscriptions", 201, func(r *http.Request) any {
 		var in api.NewSubscription
 		_ = json.NewDecoder(r.Body).Decode(&in)
