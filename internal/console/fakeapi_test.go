@@ -312,7 +312,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, refuse.Status, refuse)
 	case who.Tenant != "" && strings.HasPrefix(r.URL.Path, "/v1/tenants/") && r.PathValue("") == "" && !strings.HasPrefix(r.URL.Path+"/", "/v1/tenants/globex/") && !strings.HasPrefix(r.URL.Path+"/", "/v1/tenants/t-1/"):
 		reply(w, 404, api.Problem{Title: "Not Found", Status: 404, Detail: "there is no tenant of this name that you may see"})
-	case who.Tenant != "" && r.URL.Path == "/v1/ledger":
+	case who.Tenant != "" && (r.URL.Path == "/v1/ledger" || r.URL.Path == "/v1/principals"):
 		reply(w, 403, api.Problem{Title: "Forbidden", Status: 403, Detail: "it is the provider's matter"})
 	case r.URL.Path == "/v1/whoami":
 		reply(w, 200, who)

@@ -73,6 +73,7 @@ func (f *fakeAPI) route() {
 		return x
 	})
 	show("/v1/services", func(*http.Request) any { return listOf(f.services()) })
+	show("/v1/principals", func(*http.Request) any { return listOf([]api.Principal{f.people["admin"], f.people["customer"]}) })
 	show("/v1/ledger", func(*http.Request) any {
 		return api.LedgerState{Entries: 342, Checkpoint: "demarc.example/ledger\n342\nq83vEjRWeJA=\n", Keys: []string{"demarc.example/ledger+1b2c3d4e+ATEST"}, VerifiedAt: f.now.Add(-20 * time.Minute)}
 	})
