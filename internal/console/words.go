@@ -149,9 +149,12 @@ func actor(who string, names map[string]string) string {
 func brief(subject string, names map[string]string) string {
 	const long, tail = 16, 6
 	kind, id, found := strings.Cut(subject, "/")
-	if !found {
+	switch {
+	case !found:
 		kind, id = "", subject
-	} else {
+	case kind == id:
+		return kind
+	default:
 		kind += " "
 	}
 	if name := names[id]; name != "" {
