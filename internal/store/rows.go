@@ -81,7 +81,7 @@ func changed(res sql.Result, err error, what, ref string) error {
 		return fmt.Errorf("change %s: %w", what, err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return fmt.Errorf("%s %q was changed meanwhile: %w", what, ref, ErrConflict)
+		return fmt.Errorf("%s %q was changed meanwhile: %w", what, ref, ErrStale)
 	}
 	return nil
 }
