@@ -414,6 +414,7 @@ func (s *server) run(ctx context.Context) error {
 		}},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "changes", Run: published.run},
+		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
 			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {
