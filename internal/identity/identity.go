@@ -209,6 +209,12 @@ func (i *Identities) Get(ctx context.Context, id string) (c store.Credential, er
 	return c, err
 }
 
+// Stands reports whether the principal is neither revoked nor expired.
+func (i *Identities) Stands(ctx context.Context, id string) (bool, error) {
+	c, err := i.Get(ctx, id)
+	return err == nil && i.stands(c), err
+}
+
 // Revoke ends a principal, its token and its sessions at once.
 func (i *Identities) Revoke(ctx context.Context, by access.Principal, id string) (c store.Credential, err error) {
 	err = i.Store.Write(ctx, func(tx *store.Tx) error {

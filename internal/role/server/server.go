@@ -43,24 +43,34 @@ import (
 
 // Run runs the server until ctx ends. What it opens it closes, in reverse.
 func Run(ctx context.Context, cfg Config) (err error) {
-	if err := cfg.setDefaults(); err != nil {
-		return err
-	}
-	unlock, err := lockDir(cfg.DataDir)
+	s, err := Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Run(ctx)
+}
+
+// Open opens the stores and constructs the parts; nothing runs or answers yet.
+// The caller closes what it returns.
+func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	unlock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
 	s := &server{cfg: cfg}
-	defer func() { err = errors.Join(err, s.close()) }()
+	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator,
 	} {
 		if err := open(ctx); err != nil {
-			return err
+			return nil, errors.Join(err, s.close())
 		}
 	}
-	return s.run(ctx)
+	return &Server{s}, nil
 }
 
 // server is the server while it is put together.
@@ -91,6 +101,7 @@ type server struct {
 	events                 eventstore.Store
 	metrics                metrics.Store
 	ingest                 *ingest.Ingest
+	api                    *httpapi.API
 	handler, secureHandler http.Handler
 }
 
@@ -350,14 +361,14 @@ func (s *server) openStores(context.Context) (err error) {
 }
 
 func (s *server) openFaces(context.Context) error {
-	api := httpapi.New(httpapi.Config{
+	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api.Handler())
-	mux.Handle("/openapi.json", api.Handler())
+	mux.Handle("/v1/", s.api.Handler())
+	mux.Handle("/openapi.json", s.api.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.store.Ping(r.Context()); err != nil {
 			http.Error(w, "state store unavailable", http.StatusServiceUnavailable)
@@ -371,7 +382,7 @@ func (s *server) openFaces(context.Context) error {
 		to     *http.Handler
 	}{{false, &s.handler}, {true, &s.secureHandler}} {
 		pages, err := console.New(console.Config{
-			API: api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
+			API: s.api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
 		})
 		if err != nil {
 			return err
@@ -413,6 +424,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "changes", Run: published.run},
+		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
 			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {
