@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -46,27 +45,7 @@ const (
 	insertLedgerEntry    = "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)"
 )
 
-// prepareLedger compiles them once. SQLite would otherwise spend as much on that
-// as on the rest of a small transaction; for PostgreSQL, pgx keeps them compiled.
-func (s *Store) prepareLedger(ctx context.Context) error {
-	if s.dialect == "postgres" {
-		return nil
-	}
-	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{selectLedgerHead, advanceLedgerHead, updateLedgerHead, selectLedgerSequence, insertLedgerEntry} {
-		stmt, err := s.writer.DB.PrepareContext(ctx, query) // closed with the database
-		if err != nil {
-			return fmt.Errorf("compile %q: %w", query, err)
-		}
-		s.prepared[query] = stmt
-	}
-	return nil
-}
-
 func (tx *Tx) ledgerRow(query string, args ...any) *sql.Row {
-	if stmt, ok := tx.prepared[query]; ok {
-		return tx.db.Tx.StmtContext(tx.ctx, stmt).QueryRowContext(tx.ctx, args...)
-	}
 	return tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered(query), args...)
 }
 
@@ -76,12 +55,7 @@ func (tx *Tx) ledgerExec(query string, args ...any) error {
 }
 
 func (tx *Tx) ledgerExecCount(query string, args ...any) (changed int64, err error) {
-	var result sql.Result
-	if stmt, ok := tx.prepared[query]; ok {
-		result, err = tx.db.Tx.StmtContext(tx.ctx, stmt).ExecContext(tx.ctx, args...)
-	} else {
-		result, err = tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
-	}
+	result, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
 	if err != nil {
 		return 0, err
 	}
