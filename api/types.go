@@ -319,6 +319,17 @@ type FactKind struct {
 	Schema  json.RawMessage `json:"schema" doc:"JSON Schema 2020-12"`
 }
 
+// Policy is the policy of a service in force for a subject.
+type Policy struct {
+	Service   string          `json:"service"`
+	Subject   Subject         `json:"subject"`
+	Version   int64           `json:"version"`
+	Document  json.RawMessage `json:"document"`
+	Digest    string          `json:"digest" doc:"of the document as RFC 8785 canonical JSON"`
+	CreatedAt time.Time       `json:"created_at"`
+	By        string          `json:"by"`
+}
+
 // Service describes a managed service.
 type Service struct {
 	Name     string   `json:"name"`

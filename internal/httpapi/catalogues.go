@@ -58,6 +58,9 @@ func (a *API) listDuties(control string, pp PageParams) (*list[api.Duty], error)
 	}
 	if p.After != "" {
 		i := slices.IndexFunc(duties, func(d *judgement.Duty) bool { return d.ID == p.After })
+		if i < 0 {
+			return nil, huma.Error422UnprocessableEntity("the cursor is not one that this list gave, or the catalogue was replaced: begin again")
+		}
 		duties = duties[i+1:]
 	}
 	if len(duties) > p.Limit {

@@ -35,8 +35,11 @@ type LedgerHead struct {
 
 // The statements of an act with one entry.
 const (
-	selectLedgerHead     = "SELECT size, frontier FROM ledger_head WHERE id = 1"
-	advanceLedgerHead    = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1 AND size = ? AND frontier = ?"
+	selectLedgerHead  = "SELECT size, frontier FROM ledger_head WHERE id = 1"
+	advanceLedgerHead = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1 AND size = ? AND frontier = ?"
+	extendLedger      = "WITH advanced AS (" + advanceLedgerHead + " RETURNING 1) " +
+		"INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) " +
+		"SELECT v.* FROM (VALUES (?::bigint, ?::bigint, ?::text, ?::bigint, ?::text, ?::text, ?::text, ?::text, ?::bytea, ?::bytea)) v, advanced"
 	updateLedgerHead     = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"
 	selectLedgerSequence = "SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"
 	insertLedgerEntry    = "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)"
@@ -91,18 +94,34 @@ func (tx *Tx) SetLedgerHead(h LedgerHead) error {
 	return nil
 }
 
-// AdvanceLedgerHead replaces the head if it is still old, and then holds it until
-// the transaction ends as LockLedger does. It reports whether it was.
-func (tx *Tx) AdvanceLedgerHead(old, next LedgerHead) (ok bool, err error) {
-	n, err := tx.ledgerExecCount(advanceLedgerHead, next.Size, next.Frontier, old.Size, old.Frontier)
+// ExtendLedger replaces the head and adds rows if the head is still old, and then
+// holds it until the transaction ends as LockLedger does. It reports whether it
+// was; if not, nothing is written.
+func (tx *Tx) ExtendLedger(old, next LedgerHead, rows []LedgerEntry) (ok bool, err error) {
+	head := []any{next.Size, next.Frontier, old.Size, old.Frontier}
+	if tx.postgres && len(rows) == 1 { // most often so; one trip to the server instead of two
+		n, err := tx.ledgerExecCount(extendLedger, append(head, rows[0].columns()...)...)
+		if err != nil {
+			return false, fmt.Errorf("append entry %d to the ledger: %w", old.Size, err)
+		}
+		return n == 1, nil
+	}
+	n, err := tx.ledgerExecCount(advanceLedgerHead, head...)
 	if err != nil {
 		return false, fmt.Errorf("advance the head of the ledger: %w", err)
 	}
-	return n == 1, nil
+	if n != 1 {
+		return false, nil
+	}
+	return true, tx.InsertLedgerEntries(rows)
 }
 
 // insertRows bounds a statement: SQLite takes 32,766 values in one.
 const insertRows = 250
+
+func (r *LedgerEntry) columns() []any {
+	return []any{r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf}
+}
 
 // InsertLedgerEntries adds rows, in as few statements as the databases allow.
 func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
@@ -111,8 +130,7 @@ func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
 		n := min(len(rows), insertRows)
 		args := make([]any, 0, n*columns)
 		for i := range rows[:n] {
-			r := &rows[i]
-			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
+			args = append(args, rows[i].columns()...)
 		}
 		query := insertLedgerEntry + strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
 		if err := tx.ledgerExec(query, args...); err != nil {

@@ -30,6 +30,9 @@ var (
 	// ErrConflict: the object exists already, was changed meanwhile, or the
 	// database refuses the move.
 	ErrConflict = errors.New("conflict")
+	// ErrStale: the version that was to be changed is no longer the present
+	// one. It is an ErrConflict.
+	ErrStale = fmt.Errorf("%w: another version is there now", ErrConflict)
 	// ErrUnavailable: the database cannot be reached or has no room; nothing
 	// was written and the call may be repeated.
 	ErrUnavailable = errors.New("state store unavailable")

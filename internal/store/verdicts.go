@@ -228,7 +228,7 @@ func (tx *Tx) DropVerdicts(s evidence.Subject, duties []string) error {
 		return nil
 	}
 	_, err := tx.db.NewDelete().Table("verdict").
-		Where("scope = ? AND subject_id = ? AND duty IN (?)", string(s.Scope), s.ID, bun.In(duties)).Exec(tx.ctx)
+		Where("scope = ? AND subject_id = ? AND duty IN (?)", string(s.Scope), s.ID, bun.List(duties)).Exec(tx.ctx)
 	if err != nil {
 		return fmt.Errorf("remove verdicts: %w", err)
 	}
