@@ -58,6 +58,9 @@ func (a *API) listDuties(control string, pp PageParams) (*list[api.Duty], error)
 	}
 	if p.After != "" {
 		i := slices.IndexFunc(duties, func(d *judgement.Duty) bool { return d.ID == p.After })
+		if i < 0 {
+			return nil, huma.Error422UnprocessableEntity("the cursor is not one that this list gave, or the catalogue was replaced: begin again")
+		}
 		duties = duties[i+1:]
 	}
 	if len(duties) > p.Limit {
@@ -85,7 +88,7 @@ func (a *API) loadCatalogue(c call, in *struct{ Body api.CatalogueSource }) (*bo
 		return nil, err
 	}
 	a.cfg.Posture.SetCatalogue(compiled)
-	if err := a.cfg.Posture.RejudgeAll(c, nil); err != nil {
+	if err := a.cfg.Posture.RejudgeAll(c, false, nil); err != nil {
 		// In force all the same; what is not judged by now is judged by the timer.
 		a.cfg.Log.ErrorContext(c, "judge by the loaded catalogue", "error", err)
 	}

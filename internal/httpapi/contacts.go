@@ -51,7 +51,7 @@ func (a *API) addContacts() {
 				return nil, err
 			}
 			x, err := a.cfg.Estate.ReplaceContact(c, c.by, contactIn(c.tenant.ID, in.Contact, in.Body), v)
-			return versioned(contactOut(x), x.Version, err)
+			return versioned(contactOut(x), x.Version, in.failed(err))
 		})
 	add(a, writeTenant, huma.Operation{OperationID: "delete-contact", Method: http.MethodDelete, Path: one, Summary: "Remove a contact", DefaultStatus: http.StatusNoContent},
 		func(c call, in *struct {
@@ -62,7 +62,7 @@ func (a *API) addContacts() {
 			if err != nil {
 				return nil, err
 			}
-			return nil, a.cfg.Estate.DeleteContact(c, c.by, c.tenant.ID, in.Contact, v)
+			return nil, in.failed(a.cfg.Estate.DeleteContact(c, c.by, c.tenant.ID, in.Contact, v))
 		})
 	add(a, writeTenant, post("verify-contact", one+"/verify", "Note that a contact was found right today"), func(c call, in *struct{ ContactPath }) (*body[api.Contact], error) {
 		x, err := a.cfg.Estate.VerifyContact(c, c.by, c.tenant.ID, in.Contact)

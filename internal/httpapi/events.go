@@ -29,13 +29,14 @@ func (a *API) addEvents() {
 		wants := func(s evidence.Subject) bool { return tenant == "" || s.Tenant == tenant }
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			_, w := humago.Unwrap(hc)
-			a.stream(hc, w, wants)
+			a.stream(hc, w, c.by.ID, wants)
 		}}, nil
 	})
 }
 
-// stream sends changes until the client goes or the server ends.
-func (a *API) stream(hc huma.Context, w http.ResponseWriter, wants func(evidence.Subject) bool) {
+// stream sends changes until the client goes, the server ends, or the
+// principal is revoked or expires.
+func (a *API) stream(hc huma.Context, w http.ResponseWriter, principal string, wants func(evidence.Subject) bool) {
 	rc := http.NewResponseController(w)
 	rc.SetWriteDeadline(time.Time{})
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -51,16 +52,31 @@ func (a *API) stream(hc huma.Context, w http.ResponseWriter, wants func(evidence
 		case <-hc.Context().Done():
 			return
 		case <-beat.C:
+			if !a.stands(hc, principal) {
+				return
+			}
 			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil {
 				return
 			}
 		case js := <-watcher.C:
+			if !a.stands(hc, principal) {
+				return
+			}
 			if err := a.send(hc, w, js); err != nil {
 				return
 			}
 		}
 		rc.Flush()
 	}
+}
+
+// stands reports whether the principal may still watch.
+func (a *API) stands(hc huma.Context, principal string) bool {
+	ok, err := a.cfg.Identities.Stands(hc.Context(), principal)
+	if err != nil {
+		a.cfg.Log.WarnContext(hc.Context(), "a watcher is sent away: whether it may watch cannot be read", "error", err)
+	}
+	return ok
 }
 
 func (a *API) send(hc huma.Context, w http.ResponseWriter, js []evidence.Judgement) error {

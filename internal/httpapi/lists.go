@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -70,6 +71,15 @@ func (m IfMatch) version() (int64, error) {
 		return 0, huma.Error422UnprocessableEntity("If-Match must be an ETag that the API gave")
 	}
 	return v, nil
+}
+
+// failed makes the refusal of a change that was meant for another version the
+// 412 that RFC 9110 section 13.1.1 asks for.
+func (m IfMatch) failed(err error) error {
+	if m.Match != "" && errors.Is(err, store.ErrStale) {
+		return huma.Error412PreconditionFailed("it was changed meanwhile: the ETag in If-Match is not the present one; read it again and repeat the change")
+	}
+	return err
 }
 
 // paged makes a page of items; next is the key of the last one if the page is full.

@@ -1,10 +1,13 @@
 package httpapi
 
 import (
+	"errors"
+
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/store"
 )
 
 func (a *API) createPrincipal(c call, in *struct{ Body api.NewPrincipal }) (*body[api.Principal], error) {
@@ -33,6 +36,9 @@ func (a *API) revokePrincipal(c call, in *struct {
 }) (*body[api.Principal], error) {
 	unknown := huma.Error404NotFound("there is no principal " + clip(in.Principal) + " that you may see")
 	p, err := a.cfg.Identities.Get(c, in.Principal)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, unknown
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -91,7 +94,32 @@ func (a *API) OpenAPI() *huma.OpenAPI { return a.huma.OpenAPI() }
 
 // Handler serves the API: authentication, then idempotency, then the operation.
 func (a *API) Handler() http.Handler {
-	return a.authenticate(a.idempotent(http.MaxBytesHandler(a.mux, MaxBodyBytes)))
+	return a.authenticate(a.idempotent(http.MaxBytesHandler(http.HandlerFunc(a.route), MaxBodyBytes)))
+}
+
+// route serves the operation. The multiplexer's own refusals, which are plain
+// text, become problem details.
+func (a *API) route(w http.ResponseWriter, r *http.Request) {
+	if address, err := url.PathUnescape(r.URL.RequestURI()); err != nil || !utf8.ValidString(address) || strings.ContainsRune(address, 0) {
+		writeProblem(w, huma.Error422UnprocessableEntity("the address must be UTF-8 without NUL"))
+		return
+	}
+	h, pattern := a.mux.Handler(r)
+	if pattern != "" {
+		a.mux.ServeHTTP(w, r)
+		return
+	}
+	rec := &recorder{header: http.Header{}, status: http.StatusOK}
+	h.ServeHTTP(rec, r)
+	switch rec.status {
+	case http.StatusMethodNotAllowed:
+		w.Header().Set("Allow", rec.header.Get("Allow"))
+		writeProblem(w, huma.NewError(rec.status, "this address takes "+rec.header.Get("Allow")+" only"))
+	case http.StatusNotFound:
+		writeProblem(w, huma.Error404NotFound("there is nothing at this address; /openapi.json lists what there is"))
+	default: // a redirection to the clean form of the path
+		h.ServeHTTP(w, r)
+	}
 }
 
 // problem makes an error of a use-case into problem details. Faults that are

@@ -47,7 +47,7 @@ func (a *API) addTenants() {
 				v = c.tenant.Version
 			}
 			t, err := a.cfg.Estate.RenameTenant(c, c.by, c.tenant.ID, in.Body.Name, v)
-			return versioned(tenantOut(t), t.Version, err)
+			return versioned(tenantOut(t), t.Version, in.failed(err))
 		})
 	add(a, readTenant, get("list-vdcs", "/v1/tenants/{tenant}/vdcs", "VDCs of a tenant"), func(c call, in *struct {
 		TenantPath

@@ -27,19 +27,13 @@ func (a *API) addVMs() {
 		Body api.NewVM
 	}) (*body[api.VM], error) {
 		v, err := a.cfg.Estate.RegisterVM(c, c.by, c.tenant.ID, in.Body.VDC, in.Body.Name, estate.Declaration(in.Body.Declared))
-		return versioned(vmOut(v), v.Version, err)
+		if err != nil {
+			return nil, err
+		}
+		return a.answerVM(c, v.ID)
 	})
 	add(a, readTenant, get("get-vm", "/v1/tenants/{tenant}/vms/{vm}", "One VM"), func(c call, in *struct{ VMPath }) (*body[api.VM], error) {
-		var out api.VM
-		err := a.cfg.Store.Read(c, func(tx *store.Tx) error {
-			v, err := tx.VM(c.tenant.ID, in.VM)
-			if err != nil {
-				return err
-			}
-			out, err = fullVM(tx, v)
-			return err
-		})
-		return versioned(out, out.Version, err)
+		return a.answerVM(c, in.VM)
 	})
 	add(a, writeTenant, huma.Operation{OperationID: "change-vm", Method: http.MethodPatch, Path: "/v1/tenants/{tenant}/vms/{vm}", Summary: "Declare what a VM is for"},
 		func(c call, in *struct {
@@ -52,7 +46,10 @@ func (a *API) addVMs() {
 				return nil, err
 			}
 			v, err := a.cfg.Estate.DeclareVM(c, c.by, c.tenant.ID, in.VM, estate.Declaration(in.Body.Declared), ver)
-			return versioned(vmOut(v), v.Version, err)
+			if err != nil {
+				return nil, in.failed(err)
+			}
+			return a.answerVM(c, v.ID)
 		})
 	add(a, readTenant, get("list-facts", "/v1/tenants/{tenant}/vms/{vm}/facts", "Latest facts about a VM"), a.listFacts)
 	add(a, readTenant, get("get-fact", "/v1/tenants/{tenant}/vms/{vm}/facts/{kind}", "Latest fact of one kind"), a.getFact)
@@ -66,6 +63,20 @@ func (a *API) addVMs() {
 		return nil, a.cfg.Fleet.Refresh(c, v)
 	})
 	add(a, writeTenant, huma.Operation{OperationID: "set-policy", Method: http.MethodPut, Path: "/v1/tenants/{tenant}/policies/{service}", Summary: "Set a service's policy"}, a.setPolicy)
+}
+
+// answerVM answers with everything about one VM.
+func (a *API) answerVM(c call, ref string) (*body[api.VM], error) {
+	var out api.VM
+	err := a.cfg.Store.Read(c, func(tx *store.Tx) error {
+		v, err := tx.VM(c.tenant.ID, ref)
+		if err != nil {
+			return err
+		}
+		out, err = fullVM(tx, v)
+		return err
+	})
+	return versioned(out, out.Version, err)
 }
 
 func (a *API) vm(c call, ref string) (v estate.VM, err error) {

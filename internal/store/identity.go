@@ -110,9 +110,12 @@ func (tx *Tx) EndSession(idHash string, now time.Time) error {
 
 // Answer is the response to a request that carried an idempotency key.
 type Answer struct {
-	Request  string // digest of method, path and body
+	Request string // digest of method, path and body
+	// Status is 0 while the request is still being answered.
 	Status   int
 	Response []byte
+	// Since is when the request came.
+	Since time.Time
 }
 
 type idempotencyRow struct {
@@ -130,15 +133,31 @@ func (tx *Tx) Answered(principal, key string) (Answer, error) {
 	var row idempotencyRow
 	q := tx.db.NewSelect().Where("principal_id = ? AND key = ?", principal, key)
 	return one(tx, q, &row, "idempotency key", key, func(r idempotencyRow) (Answer, error) {
-		return Answer{Request: r.Request, Status: int(r.Status), Response: r.Response}, nil
+		return Answer{Request: r.Request, Status: int(r.Status), Response: r.Response, Since: fromMicros(r.CreatedAt)}, nil
 	})
 }
 
-// KeepAnswer stores the answer to a key; ErrConflict if there is one already.
-func (tx *Tx) KeepAnswer(principal, key string, a Answer, now time.Time) error {
-	return insert(tx, &idempotencyRow{
-		PrincipalID: principal, Key: key, Request: a.Request, Status: int64(a.Status), Response: a.Response, CreatedAt: micros(now),
-	}, "answer")
+// ClaimKey notes that the request is being answered; ErrConflict if the key
+// was used already.
+func (tx *Tx) ClaimKey(principal, key, request string, now time.Time) error {
+	return insert(tx, &idempotencyRow{PrincipalID: principal, Key: key, Request: request, Response: []byte{}, CreatedAt: micros(now)}, "idempotency key")
+}
+
+// KeepAnswer stores the answer to a key that was claimed with that request.
+func (tx *Tx) KeepAnswer(principal, key string, a Answer) error {
+	res, err := tx.db.NewUpdate().Table("idempotency").Set("status = ?", a.Status).Set("response = ?", a.Response).
+		Where("principal_id = ? AND key = ? AND request = ? AND status = 0", principal, key, a.Request).Exec(tx.ctx)
+	return changed(res, err, "idempotency key", key)
+}
+
+// ReleaseKey forgets a key that was claimed before t and never answered.
+func (tx *Tx) ReleaseKey(principal, key string, t time.Time) error {
+	_, err := tx.db.NewDelete().Table("idempotency").
+		Where("principal_id = ? AND key = ? AND status = 0 AND created_at <= ?", principal, key, micros(t)).Exec(tx.ctx)
+	if err != nil {
+		return fmt.Errorf("release an idempotency key: %w", err)
+	}
+	return nil
 }
 
 // ForgetAnswers removes answers given before t.

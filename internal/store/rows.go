@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/uptrace/bun"
 )
@@ -32,6 +34,9 @@ func (p Page) apply(q *bun.SelectQuery, column string) *bun.SelectQuery {
 // one scans a single row into R and converts it.
 func one[R, D any](tx *Tx, q *bun.SelectQuery, row *R, what, ref string, convert func(R) (D, error)) (D, error) {
 	var zero D
+	if !utf8.ValidString(ref) || strings.ContainsRune(ref, 0) {
+		return zero, fmt.Errorf("%s %q: %w", what, ref, ErrNotFound) // no database can look for it
+	}
 	err := q.Model(row).Scan(tx.ctx)
 	if errors.Is(err, sql.ErrNoRows) {
 		return zero, fmt.Errorf("%s %q: %w", what, ref, ErrNotFound)
@@ -65,7 +70,7 @@ func insert[R any](tx *Tx, row *R, what string) error {
 	if err == nil {
 		return nil
 	}
-	if kind, text := diagnose(err); kind != nil {
+	if text, kind := diagnose(err); kind != nil {
 		return &refusal{kind, what + ": " + text, err}
 	}
 	return fmt.Errorf("write %s: %w", what, err)
@@ -75,13 +80,13 @@ func insert[R any](tx *Tx, row *R, what string) error {
 // meanwhile, or a condition of the update does not hold.
 func changed(res sql.Result, err error, what, ref string) error {
 	if err != nil {
-		if kind, text := diagnose(err); kind != nil {
+		if text, kind := diagnose(err); kind != nil {
 			return &refusal{kind, what + " " + ref + ": " + text, err}
 		}
 		return fmt.Errorf("change %s: %w", what, err)
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
-		return fmt.Errorf("%s %q was changed meanwhile: %w", what, ref, ErrConflict)
+		return fmt.Errorf("%s %q was changed meanwhile: %w", what, ref, ErrStale)
 	}
 	return nil
 }

@@ -158,7 +158,8 @@ func (e *Estate) VerifyContact(ctx context.Context, by access.Principal, tenant,
 	return c, err
 }
 
-// DeleteContact removes a contact.
+// DeleteContact removes a contact, unless a VM names it as accountable: whose
+// VM it is must be said by a person, not follow from a deletion.
 func (e *Estate) DeleteContact(ctx context.Context, by access.Principal, tenant, id string, version int64) error {
 	return e.contactChange(ctx, by, tenant, id, "contact.delete", func(tx *store.Tx) error {
 		s, err := tx.Contact(tenant, id)
@@ -168,8 +169,39 @@ func (e *Estate) DeleteContact(ctx context.Context, by access.Principal, tenant,
 		if version == 0 {
 			version = s.Version
 		}
+		named, err := e.accountableFor(tx, tenant, id)
+		if err != nil {
+			return err
+		}
+		if len(named) > 0 {
+			return fmt.Errorf("this contact answers for %s: name another accountable contact there first: %w", some(named), store.ErrConflict)
+		}
 		return tx.DeleteContact(tenant, id, version)
 	})
+}
+
+// accountableFor returns the names of the VMs that the contact answers for.
+func (e *Estate) accountableFor(tx *store.Tx, tenant, contact string) (names []string, err error) {
+	err = eachVM(tx, tenant, func(vm estate.VM) error {
+		if vm.Declared.Accountable == contact {
+			names = append(names, vm.Name)
+		}
+		return nil
+	})
+	return names, err
+}
+
+// some lists names of VMs, the first few of many.
+func some(names []string) string {
+	const most = 10
+	what := "the VM "
+	if len(names) > 1 {
+		what = "the VMs "
+	}
+	if n := len(names); n > most {
+		return what + strings.Join(names[:most], ", ") + fmt.Sprintf(" and %d more", n-most)
+	}
+	return what + strings.Join(names, ", ")
 }
 
 // Contacts lists a tenant's contacts in clear. A provider's read is recorded

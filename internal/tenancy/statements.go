@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/canonical"
@@ -48,6 +49,8 @@ func (c *Claim) check(now time.Time, longest time.Duration) error {
 	switch {
 	case len(text) < 3 || len(text) > 4000:
 		return fmt.Errorf("%w: say in 3 to 4000 characters what is stated and why", estate.ErrInvalid)
+	case !utf8.ValidString(c.Text) || strings.ContainsFunc(c.Text, func(r rune) bool { return r < ' ' && r != '\n' && r != '\t' && r != '\r' }):
+		return fmt.Errorf("%w: a statement is plain text without control characters", estate.ErrInvalid)
 	case c.Effective.Before(now.Add(-grace)):
 		return fmt.Errorf("%w: a statement cannot take effect in the past", estate.ErrInvalid)
 	case !c.Expires.After(c.Effective) || !c.Expires.After(now):

@@ -107,13 +107,20 @@ func (e *Estate) Subscriptions(ctx context.Context, tenant string) (out []respon
 }
 
 func (e *Estate) rejudgeVMs(tx *store.Tx, tenant string) error {
+	return eachVM(tx, tenant, func(vm estate.VM) error {
+		return e.Judge.Rejudge(tx, evidence.Subject{Scope: evidence.ScopeVM, Tenant: tenant, ID: vm.ID})
+	})
+}
+
+// eachVM calls f for every VM of a tenant.
+func eachVM(tx *store.Tx, tenant string, f func(estate.VM) error) error {
 	for page := (store.Page{}); ; {
 		vms, err := tx.VMs(tenant, page)
 		if err != nil {
 			return err
 		}
 		for _, vm := range vms {
-			if err := e.Judge.Rejudge(tx, evidence.Subject{Scope: evidence.ScopeVM, Tenant: tenant, ID: vm.ID}); err != nil {
+			if err := f(vm); err != nil {
 				return err
 			}
 		}

@@ -125,6 +125,9 @@ func (e *Estate) RegisterVM(ctx context.Context, by access.Principal, tenant, vd
 		if err != nil {
 			return err
 		}
+		if err := accountable(tx, tenant, d); err != nil {
+			return err
+		}
 		vm, err = e.AddVM(tx, by.Actor(), home, name, d)
 		return err
 	})
@@ -164,10 +167,8 @@ func (e *Estate) DeclareVM(ctx context.Context, by access.Principal, tenant, ref
 		if version != 0 {
 			vm.Version = version
 		}
-		if d.Accountable != "" {
-			if _, err := tx.Contact(tenant, d.Accountable); err != nil {
-				return fmt.Errorf("%w: the accountable contact: %w", estate.ErrInvalid, err)
-			}
+		if err := accountable(tx, tenant, d); err != nil {
+			return err
 		}
 		vm.Declared = d
 		if err := tx.UpdateVM(&vm); err != nil {
@@ -179,4 +180,15 @@ func (e *Estate) DeclareVM(ctx context.Context, by access.Principal, tenant, ref
 		return e.Judge.Rejudge(tx, evidence.Subject{Scope: evidence.ScopeVM, Tenant: tenant, ID: vm.ID})
 	})
 	return vm, err
+}
+
+// accountable checks that the contact who is to answer for a VM is there.
+func accountable(tx *store.Tx, tenant string, d estate.Declaration) error {
+	if d.Accountable == "" {
+		return nil
+	}
+	if _, err := tx.Contact(tenant, d.Accountable); err != nil {
+		return fmt.Errorf("%w: the accountable contact: %w", estate.ErrInvalid, err)
+	}
+	return nil
 }

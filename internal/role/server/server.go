@@ -17,6 +17,7 @@ import (
 	"github.com/demarc/demarc/internal/bus"
 	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
@@ -42,24 +43,34 @@ import (
 
 // Run runs the server until ctx ends. What it opens it closes, in reverse.
 func Run(ctx context.Context, cfg Config) (err error) {
-	if err := cfg.setDefaults(); err != nil {
-		return err
-	}
-	unlock, err := lockDir(cfg.DataDir)
+	s, err := Open(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { err = errors.Join(err, s.Close()) }()
+	return s.Run(ctx)
+}
+
+// Open opens the stores and constructs the parts; nothing runs or answers yet.
+// The caller closes what it returns.
+func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
+	if err := cfg.setDefaults(); err != nil {
+		return nil, err
+	}
+	unlock, err := lockDir(cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
 	s := &server{cfg: cfg}
-	defer func() { err = errors.Join(err, s.close()) }()
+	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
-		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces,
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator,
 	} {
 		if err := open(ctx); err != nil {
-			return err
+			return nil, errors.Join(err, s.close())
 		}
 	}
-	return s.run(ctx)
+	return &Server{s}, nil
 }
 
 // server is the server while it is put together.
@@ -74,6 +85,7 @@ type server struct {
 	ledger                 *ledger.Log
 	witnesses              *ledger.Witnesses
 	self                   *selfcheck.Provider
+	verifier               *ledger.Verifier
 	identities             *identity.Identities
 	firstToken             string
 	http                   net.Listener
@@ -89,6 +101,7 @@ type server struct {
 	events                 eventstore.Store
 	metrics                metrics.Store
 	ingest                 *ingest.Ingest
+	api                    *httpapi.API
 	handler, secureHandler http.Handler
 }
 
@@ -157,8 +170,18 @@ func (s *server) openLedger(ctx context.Context) error {
 	if s.witnesses, err = ledger.NewWitnesses(s.ledger, &http.Client{Timeout: 10 * time.Second}, addresses); err != nil {
 		return err
 	}
+	s.verifier = ledger.NewVerifier(s.ledger, 24*time.Hour)
 	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
-	s.firstToken, err = s.identities.FirstStart(ctx)
+	return nil
+}
+
+// administrator makes the first administrator, last of all: a start that fails
+// must not use up the token that is shown once. The token is in its file before
+// it counts.
+func (s *server) administrator(ctx context.Context) (err error) {
+	s.firstToken, err = s.identities.FirstStart(ctx, func(token string) error {
+		return durable.WriteFile(filepath.Join(s.cfg.DataDir, TokenFile), []byte(token+"\n"), 0o600)
+	})
 	return err
 }
 
@@ -184,7 +207,7 @@ func (s *server) listen(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.self = &selfcheck.Provider{Ledger: s.ledger, Witnesses: len(s.cfg.Witnesses), Now: s.cfg.Now}
+	s.self = &selfcheck.Provider{Ledger: s.ledger, Verifier: s.verifier, Witnesses: len(s.cfg.Witnesses)}
 	for _, l := range []selfcheck.Listener{
 		{Address: s.http.Addr().String()}, {Address: s.https.Addr().String(), TLS: true}, {Address: s.cfg.BusListen, TLS: true},
 	} {
@@ -338,14 +361,14 @@ func (s *server) openStores(context.Context) (err error) {
 }
 
 func (s *server) openFaces(context.Context) error {
-	api := httpapi.New(httpapi.Config{
+	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
-		Ledger: s.ledger, Verifier: s.self, Events: s.broker, Services: s.services, Keys: s.keys,
+		Ledger: s.ledger, Verifier: s.verifier, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 	})
 	mux := http.NewServeMux()
-	mux.Handle("/v1/", api.Handler())
-	mux.Handle("/openapi.json", api.Handler())
+	mux.Handle("/v1/", s.api.Handler())
+	mux.Handle("/openapi.json", s.api.Handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.store.Ping(r.Context()); err != nil {
 			http.Error(w, "state store unavailable", http.StatusServiceUnavailable)
@@ -359,7 +382,7 @@ func (s *server) openFaces(context.Context) error {
 		to     *http.Handler
 	}{{false, &s.handler}, {true, &s.secureHandler}} {
 		pages, err := console.New(console.Config{
-			API: api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
+			API: s.api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
 		})
 		if err != nil {
 			return err
@@ -398,11 +421,10 @@ func (s *server) run(ctx context.Context) error {
 	return rungroup.Run(ctx,
 		rungroup.Part{Name: "ledger checkpoints", Run: s.ledger.Run},
 		rungroup.Part{Name: "ledger witnesses", Run: s.witnesses.Run},
-		rungroup.Part{Name: "ledger verification", Run: func(ctx context.Context) error {
-			return s.self.Run(ctx, func(err error) { log.Error("the ledger could not be verified", "error", err) })
-		}},
+		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "changes", Run: published.run},
+		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
 			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {

@@ -1,0 +1,276 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/role/server"
+)
+
+// rig is one server of real parts that all tests share; each test makes
+// tenants of its own where it counts what is there.
+type rig struct {
+	*server.Server
+	dir  string
+	log  *lockedBuffer
+	stop context.CancelFunc
+	done chan error
+	next atomic.Int64
+
+	// root is the provider's administrator.
+	root string
+}
+
+var shared *rig
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "api")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := 1
+	if shared, err = start(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else {
+		code = m.Run()
+		if err := shared.end(); err != nil {
+			fmt.Fprintln(os.Stderr, "the server ended with", err)
+			code = 1
+		}
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func start(dir string) (*rig, error) {
+	r := &rig{dir: dir, log: &lockedBuffer{}, done: make(chan error, 1)}
+	ready := make(chan struct{})
+	ctx, stop := context.WithCancel(context.Background())
+	s, err := server.Open(ctx, server.Config{
+		DataDir: dir, HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", BusListen: "127.0.0.1:0", Version: "test",
+		Log:   slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Ready: func(server.Started) { close(ready) },
+	})
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	r.Server, r.stop, r.root = s, stop, s.FirstToken()
+	go func() { r.done <- s.Run(ctx) }()
+	select {
+	case <-ready:
+		return r, nil
+	case err := <-r.done:
+		stop()
+		return nil, fmt.Errorf("the server ended before it was ready: %w", err)
+	}
+}
+
+func (r *rig) end() error {
+	r.stop()
+	if err := <-r.done; err != nil {
+		return err
+	}
+	return r.Close()
+}
+
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// request is one call. The zero method is GET.
+type request struct {
+	method, path string
+	token        string
+	header       map[string]string
+	// body is sent as it is if it is a string, else as JSON; nil sends none.
+	body any
+}
+
+type response struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (r *rig) do(q request) response {
+	var body io.Reader
+	switch b := q.body.(type) {
+	case nil:
+	case string:
+		body = strings.NewReader(b)
+	default:
+		raw, err := json.Marshal(b)
+		if err != nil {
+			panic(err)
+		}
+		body = bytes.NewReader(raw)
+	}
+	if q.method == "" {
+		q.method = http.MethodGet
+	}
+	req := httptest.NewRequest(q.method, q.path, body)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if q.token != "" {
+		req.Header.Set("Authorization", "Bearer "+q.token)
+	}
+	for k, v := range q.header {
+		req.Header.Set(k, v)
+	}
+	w := httptest.NewRecorder()
+	r.Handler().ServeHTTP(w, req)
+	return response{w.Code, w.Header(), w.Body.String()}
+}
+
+// must calls and decodes, and fails the test unless the status is the one wanted.
+func must[T any](t testing.TB, r *rig, status int, q request) (v T) {
+	t.Helper()
+	res := r.do(q)
+	if res.status != status {
+		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, res.body)
+	}
+	if res.body != "" {
+		if err := json.Unmarshal([]byte(res.body), &v); err != nil {
+			t.Fatalf("%s %s: %v: %s", q.method, q.path, err, res.body)
+		}
+	}
+	return v
+}
+
+// world is a tenant with one of everything.
+type world struct {
+	tenant       api.Tenant
+	vdc          api.VDC
+	vm           api.VM
+	contact      api.Contact
+	subscription api.Subscription
+	attestation  api.Statement
+	waiver       api.Statement
+	token        api.EnrolmentToken
+	agent        string
+	admin        api.Principal
+	viewer       api.Principal
+}
+
+func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
+
+// attested and waived are duties of the built-in catalogue that fit a tenant
+// or VM and can be attested; every duty can be waived.
+const (
+	attestedDuty = "CLD.8.1.5/C-2.4a"
+	waivedDuty   = "CLD.9.5.2/C-4.4b"
+)
+
+func (r *rig) name(what string) string { return fmt.Sprintf("%s-%d", what, r.next.Add(1)) }
+
+// newWorld makes a tenant whose every name contains mark.
+func newWorld(t testing.TB, r *rig, mark string) world {
+	t.Helper()
+	var w world
+	w.tenant = must[api.Tenant](t, r, 201, request{method: "POST", path: "/v1/tenants", token: r.root, body: api.NewTenant{Name: r.name(mark + "-tenant")}})
+	w.vdc = must[api.VDC](t, r, 201, request{method: "POST", path: w.path("/vdcs"), token: r.root, body: api.NewVDC{Name: mark + "-vdc"}})
+	w.contact = w.newContact(t, r, mark)
+	w.vm = must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: r.root, body: api.NewVM{
+		VDC: w.vdc.Name, Name: mark + "-vm", Declared: api.Declaration{Role: mark + "-role", Accountable: w.contact.ID},
+	}})
+	w.subscription = w.newSubscription(t, r)
+	w.attestation = w.newStatement(t, r, "attestation", mark)
+	w.waiver = w.newStatement(t, r, "waiver", mark)
+	w.agent, w.token = w.enrol(t, r, mark+"-enrolled")
+	w.admin = r.principal(t, w.tenant.ID, access.CustomerAdministrator, mark+" admin")
+	w.viewer = r.principal(t, w.tenant.ID, access.CustomerViewer, mark+" viewer")
+	return w
+}
+
+func (w world) newContact(t testing.TB, r *rig, mark string) api.Contact {
+	return must[api.Contact](t, r, 201, request{method: "POST", path: w.path("/contacts"), token: r.root, body: api.NewContact{
+		Role: "administrator", Name: "Person " + mark, Mail: mark + "@example.org", Telephone: "+43 1 234567",
+	}})
+}
+
+func (w world) newSubscription(t testing.TB, r *rig) api.Subscription {
+	vm := must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: r.root, body: api.NewVM{VDC: w.vdc.ID, Name: r.name(w.vdc.Name + "-covered")}})
+	return must[api.Subscription](t, r, 201, request{method: "POST", path: w.path("/subscriptions"), token: r.root, body: api.NewSubscription{
+		Service: "backup", VM: vm.ID,
+	}})
+}
+
+func (w world) newStatement(t testing.TB, r *rig, what, mark string) api.Statement {
+	duty := attestedDuty
+	if what == "waiver" {
+		duty = waivedDuty
+	}
+	return must[api.Statement](t, r, 201, request{method: "POST", path: w.path("/" + what + "s"), token: r.root, body: api.NewStatement{
+		Duty: duty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
+	}})
+}
+
+func (w world) newToken(t testing.TB, r *rig, vm string) api.EnrolmentToken {
+	return must[api.EnrolmentToken](t, r, 201, request{method: "POST", path: w.path("/enrolment-tokens"), token: r.root, body: api.NewEnrolmentToken{VDC: w.vdc.ID, VMName: vm}})
+}
+
+// enrol enrols a machine with a key of its own and returns the agent's id.
+func (w world) enrol(t testing.TB, r *rig, vm string) (string, api.EnrolmentToken) {
+	t.Helper()
+	tok := w.newToken(t, r, vm)
+	id := must[struct{ Agent string }](t, r, 200, request{method: "POST", path: "/v1/enrol", token: tok.Token, body: enrolment(t)})
+	return id.Agent, tok
+}
+
+func enrolment(t testing.TB) map[string]string {
+	t.Helper()
+	k, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pub, err := k.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{"public_key": pub, "hostname": "host", "machine_id": "m", "software": "test"}
+}
+
+func (r *rig) principal(t testing.TB, tenant string, role access.Role, name string) api.Principal {
+	t.Helper()
+	return must[api.Principal](t, r, 201, request{method: "POST", path: "/v1/principals", token: r.root, body: api.NewPrincipal{Name: name, Role: string(role), Tenant: tenant}})
+}
+
+// actor is the principal of that role as the use-cases know it.
+func (r *rig) actor(role access.Role, tenant string) access.Principal {
+	return access.Principal{ID: "p-test", Name: "test", Role: role, Tenant: tenant}
+}
+
+func (r *rig) stateFile() string { return filepath.Join(r.dir, "state.db") }

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/demarc/demarc/internal/events"
+	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/httpapi"
+	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/ledger"
+	"github.com/demarc/demarc/internal/store"
+	"github.com/demarc/demarc/internal/tenancy"
+)
+
+// Server is an opened server. Its parts are safe for concurrent use whether it
+// runs or not; what needs the timers, such as signed checkpoints, comes with Run.
+type Server struct{ s *server }
+
+// Run runs the server until ctx ends.
+func (s *Server) Run(ctx context.Context) error { return s.s.run(ctx) }
+
+// Close closes what Open opened. Run must have ended.
+func (s *Server) Close() error { return s.s.close() }
+
+// Handler serves console and API as --http does.
+func (s *Server) Handler() http.Handler { return s.s.handler }
+
+// API is the HTTP API.
+func (s *Server) API() *httpapi.API { return s.s.api }
+
+// Store is the state store.
+func (s *Server) Store() *store.Store { return s.s.store }
+
+// Ledger is the ledger.
+func (s *Server) Ledger() *ledger.Log { return s.s.ledger }
+
+// Identities checks and issues credentials.
+func (s *Server) Identities() *identity.Identities { return s.s.identities }
+
+// Estate keeps the estate.
+func (s *Server) Estate() *tenancy.Estate { return s.s.estate }
+
+// Fleet keeps the agents.
+func (s *Server) Fleet() *fleet.Fleet { return s.s.fleet }
+
+// Events carries changed verdicts to watchers.
+func (s *Server) Events() *events.Broker { return s.s.broker }
+
+// FirstToken is the administrator's token at the very first start, else "".
+func (s *Server) FirstToken() string { return s.s.firstToken }
