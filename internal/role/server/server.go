@@ -17,6 +17,7 @@ import (
 	"github.com/demarc/demarc/internal/bus"
 	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
+	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
@@ -142,8 +143,11 @@ func (s *server) openState(ctx context.Context) (err error) {
 	}
 	s.onClose(s.store.Close)
 	s.secrets = secrets{s.store, s.keys}
-	s.authority, err = pki.Open(ctx, s.secrets, s.cfg.Now)
-	return err
+	if s.authority, err = pki.Open(ctx, s.secrets, s.cfg.Now); err != nil {
+		return err
+	}
+	// For demarc login --ca, and whatever else should trust this server.
+	return durable.WriteFile(filepath.Join(s.cfg.DataDir, "ca.pem"), s.authority.PEM(), 0o644)
 }
 
 func (s *server) openLedger(ctx context.Context) error {
@@ -332,7 +336,7 @@ func (s *server) openStores(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.events.Close)
-	if s.metrics, err = metrics.Open(metrics.Config{Address: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
+	if s.metrics, err = metrics.Open(metrics.Config{Address: s.cfg.Metrics, Log: s.cfg.Log.With("part", "metrics")}); err != nil {
 		return err
 	}
 	s.onClose(s.metrics.Close)
