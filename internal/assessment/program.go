@@ -9,8 +9,8 @@ import (
 	"unicode"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/ast"
+	"cel.dev/cel-go/common/cost"
 	"cel.dev/cel-go/common/types"
 )
 
@@ -186,31 +186,31 @@ func (p *Program) String(f *Facts) (string, error) {
 // of strings what names and paths have.
 type sizes struct{}
 
-// EstimateSize implements checker.CostEstimator.
-func (sizes) EstimateSize(n checker.AstNode) *checker.SizeEstimate {
+// EstimateSize implements cost.Estimator.
+func (sizes) EstimateSize(n cost.AstNode) *cost.SizeEstimate {
 	switch n.Type().Kind() {
 	case types.ListKind, types.MapKind:
-		return &checker.SizeEstimate{Min: 0, Max: MaxListItems / 4}
+		return &cost.SizeEstimate{Min: 0, Max: MaxListItems / 4}
 	case types.StringKind, types.BytesKind:
-		return &checker.SizeEstimate{Min: 0, Max: 256}
+		return &cost.SizeEstimate{Min: 0, Max: 256}
 	}
 	return nil
 }
 
-// EstimateCallCost implements checker.CostEstimator for the product's own
+// EstimateCallCost implements cost.Estimator for the product's own
 // functions: compiled code that goes through its lists once, about a hundred
 // times faster than an expression would.
-func (sizes) EstimateCallCost(function, _ string, _ *checker.AstNode, _ []checker.AstNode) *checker.CallEstimate {
-	cost := checker.CostEstimate{Min: 1, Max: MaxListItems / 4 / 100}
+func (sizes) EstimateCallCost(function, _ string, _ *cost.AstNode, _ []cost.AstNode) *cost.CallEstimate {
+	passes := cost.Estimate{Min: 1, Max: MaxListItems / 4 / 100}
 	switch function {
 	case "listed", "reasons":
-		return &checker.CallEstimate{CostEstimate: cost, ResultSize: &checker.SizeEstimate{Min: 0, Max: 1024}}
+		return &cost.CallEstimate{CostEstimate: passes, ResultSize: &cost.SizeEstimate{Min: 0, Max: 1024}}
 	case "undeclared", "common", "inNetworks", "notInNetworks", "notEncrypted":
-		return &checker.CallEstimate{CostEstimate: cost, ResultSize: &checker.SizeEstimate{Min: 0, Max: MaxListItems / 4}}
+		return &cost.CallEstimate{CostEstimate: passes, ResultSize: &cost.SizeEstimate{Min: 0, Max: MaxListItems / 4}}
 	case "beginsWith":
-		return &checker.CallEstimate{CostEstimate: cost}
+		return &cost.CallEstimate{CostEstimate: passes}
 	}
 	return nil
 }
 
-var _ checker.CostEstimator = sizes{}
+var _ cost.Estimator = sizes{}

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
@@ -105,7 +104,7 @@ const (
 type Bus struct {
 	cfg      Config
 	keys     keys
-	embedded *server.Server // nil with external servers
+	embedded *embedded // nil with external servers
 	sys, hub *nats.Conn
 	js       jetstream.JetStream
 	revoked  jetstream.KeyValue
@@ -175,7 +174,7 @@ func (b *Bus) connect(name string, account, signer nkeys.KeyPair) (*nats.Conn, e
 	}
 	url := nats.DefaultURL
 	if b.embedded != nil {
-		opts = append(opts, nats.InProcessServer(b.embedded))
+		opts = append(opts, nats.InProcessServer(b.embedded.Server))
 	} else {
 		url = strings.Join(b.cfg.URLs, ",")
 		opts = append(opts, nats.Secure(b.cfg.ClientTLS))
@@ -252,7 +251,7 @@ func (b *Bus) Stats(ctx context.Context) (Stats, error) {
 	return st, nil
 }
 
-// Close leaves the bus and stops the embedded server.
+// Close leaves the bus and stops the embedded server. Further calls do nothing.
 func (b *Bus) Close() error {
 	for _, nc := range []*nats.Conn{b.hub, b.sys} {
 		if nc != nil {
@@ -262,8 +261,7 @@ func (b *Bus) Close() error {
 		}
 	}
 	if b.embedded != nil {
-		b.embedded.Shutdown()
-		b.embedded.WaitForShutdown()
+		b.embedded.close()
 	}
 	return nil
 }

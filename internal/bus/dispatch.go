@@ -64,7 +64,11 @@ func (d *dispatcher) take(msg jetstream.Msg) {
 			old.mu.Unlock()
 			return
 		}
-		if d.bytes < maxInMemory || d.ctx.Err() != nil {
+		if d.ctx.Err() != nil {
+			d.mu.Unlock()
+			return
+		}
+		if d.bytes < maxInMemory {
 			break
 		}
 		freed := d.freed
@@ -209,8 +213,11 @@ func (d *dispatcher) later(m *message, after time.Duration) {
 
 // wait returns when no handler runs any more; the context must have ended.
 func (d *dispatcher) wait() {
+	// Whoever holds the lock may have seen the context live and is adding to
+	// running; whoever takes it later sees that the context has ended.
 	d.mu.Lock()
-	d.mu.Unlock() //nolint:staticcheck // whoever held it saw the context live and has added to running
+	d.lanes = map[string]*lane{}
+	d.mu.Unlock()
 	d.running.Wait()
 }
 

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 const readyWithin = 60 * time.Second
 
 // startEmbedded runs a NATS server inside this process.
-func startEmbedded(k keys, cfg Config) (*server.Server, error) {
+func startEmbedded(k keys, cfg Config) (*embedded, error) {
 	host, portText, err := net.SplitHostPort(cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("bus address %q: want host:port", cfg.Listen)
@@ -50,14 +51,29 @@ func startEmbedded(k keys, cfg Config) (*server.Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make bus server: %w", err)
 	}
-	ns.SetLoggerV2(natsLog{cfg.Log}, false, false, false)
+	h := newHealer(cfg.Log)
+	ns.SetLoggerV2(natsLog{cfg.Log, h.heard}, false, false, false)
 	ns.Start()
 	if !ns.ReadyForConnections(readyWithin) {
 		ns.Shutdown()
 		ns.WaitForShutdown()
 		return nil, fmt.Errorf("bus server on %s is not ready after %s: the log says why", cfg.Listen, readyWithin)
 	}
-	return ns, nil
+	go h.run(ns)
+	return &embedded{Server: ns, healer: h}, nil
+}
+
+// embedded is the server in this process.
+type embedded struct {
+	*server.Server
+	healer *healer
+	ending sync.Once
+}
+
+func (e *embedded) close() {
+	e.ending.Do(e.healer.stop)
+	e.Shutdown()
+	e.WaitForShutdown()
 }
 
 // portFree says in plain words what the server would only log.
@@ -83,11 +99,18 @@ func tlsOrNil(c *tls.Config) *tls.Config {
 
 // natsLog passes what the NATS server says on to slog. Debug and trace output
 // could hold payloads and is never asked for.
-type natsLog struct{ log *slog.Logger }
+type natsLog struct {
+	log     *slog.Logger
+	onError func(line string)
+}
 
 func (l natsLog) Noticef(f string, v ...any) { l.log.Debug(fmt.Sprintf(f, v...)) }
 func (l natsLog) Warnf(f string, v ...any)   { l.log.Warn(fmt.Sprintf(f, v...)) }
-func (l natsLog) Errorf(f string, v ...any)  { l.log.Error(fmt.Sprintf(f, v...)) }
-func (l natsLog) Fatalf(f string, v ...any)  { l.log.Error(fmt.Sprintf(f, v...)) }
-func (l natsLog) Debugf(string, ...any)      {}
-func (l natsLog) Tracef(string, ...any)      {}
+func (l natsLog) Errorf(f string, v ...any) {
+	line := fmt.Sprintf(f, v...)
+	l.log.Error(line)
+	l.onError(line)
+}
+func (l natsLog) Fatalf(f string, v ...any) { l.log.Error(fmt.Sprintf(f, v...)) }
+func (l natsLog) Debugf(string, ...any)     {}
+func (l natsLog) Tracef(string, ...any)     {}

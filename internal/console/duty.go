@@ -22,12 +22,17 @@ type dutyPage struct {
 	// Past are the replaced verdicts, newest first.
 	Past []api.PastVerdict
 	// Subjects are the verdicts of all VMs or VDCs of the tenant.
+	// There may be more than are shown.
 	Subjects []api.Verdict
+	More     bool
 	Counts   api.Counts
 	// Withheld says that the duty is about the provider's own estate and the
 	// visitor is not of the provider.
 	Withheld bool
 	Forms    []statementForm
+	MayWrite bool
+	// Problem is why a statement was not withdrawn.
+	Problem *problemPage
 }
 
 // statementForm is the form of an attestation or a waiver with what was sent.
@@ -61,13 +66,9 @@ func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
 	switch d.Scope {
 	case "vm", "vdc":
 		page.About = api.Subject{Scope: d.Scope, Name: q.Get(d.Scope)}
-		if page.Subjects, err = api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: t.Name, Duty: d.ID})); err != nil {
+		if err := page.subjects(v); err != nil {
 			return nil, err
 		}
-		for _, j := range page.Subjects {
-			page.Counts = plus(page.Counts, one(j.Verdict))
-		}
-		slices.SortStableFunc(page.Subjects, func(a, b api.Verdict) int { return attention(a.Verdict) - attention(b.Verdict) })
 		if page.About.Name == "" && len(page.Subjects) == 1 {
 			page.About.Name = page.Subjects[0].Subject.Name
 		}
@@ -77,10 +78,31 @@ func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
 	if err := c.explain(v, page); err != nil {
 		return nil, err
 	}
-	if v.mayWrite() && d.Scope != "provider" {
+	if page.MayWrite = v.mayWrite() && d.Scope != "provider"; page.MayWrite {
 		page.Forms = c.forms(d)
 	}
 	return page, nil
+}
+
+// subjects reads the verdicts of all subjects, up to a bound, and keeps those
+// that call for attention most.
+func (p *dutyPage) subjects(v *visit) error {
+	const most = 5000
+	for j, err := range v.client.Posture(v, api.PostureFilter{Tenant: p.Tenant, Duty: p.Duty.ID}) {
+		if err != nil {
+			return err
+		}
+		if p.More = len(p.Subjects) == most; p.More {
+			break
+		}
+		p.Subjects = append(p.Subjects, j)
+		p.Counts = plus(p.Counts, one(j.Verdict))
+	}
+	slices.SortStableFunc(p.Subjects, func(a, b api.Verdict) int { return attention(a.Verdict) - attention(b.Verdict) })
+	if len(p.Subjects) > rowLimit {
+		p.Subjects, p.More = p.Subjects[:rowLimit], true
+	}
+	return nil
 }
 
 // attention sorts verdicts, what calls for it most first.
@@ -149,31 +171,44 @@ func (c *Console) forms(d api.Duty) []statementForm {
 	return append(out, bounds)
 }
 
-// state makes an attestation or a waiver of a form.
+// state makes or withdraws an attestation or a waiver, as a form says.
 func (c *Console) state(v *visit) error {
 	page, err := c.dutyPage(v)
 	if err != nil {
 		return err
 	}
 	form := v.r.PostForm
-	i := slices.IndexFunc(page.Forms, func(f statementForm) bool { return f.Type == form.Get("type") })
-	if i < 0 {
-		return &api.Problem{Status: http.StatusForbidden, Title: "This cannot be stated", Detail: "You may not state this about the duty, or the duty cannot be attested."}
+	fault := &page.Problem
+	if id := form.Get("withdraw"); id != "" {
+		err = v.client.WithdrawStatement(v, page.Tenant, listOf(form.Get("type")), id)
+	} else {
+		i := slices.IndexFunc(page.Forms, func(f statementForm) bool { return f.Type == form.Get("type") })
+		if i < 0 {
+			return &api.Problem{Status: http.StatusForbidden, Title: "This cannot be stated", Detail: "You may not state this about the duty, or the duty cannot be attested."}
+		}
+		sent := &page.Forms[i]
+		sent.Text, sent.Expires = form.Get("text"), form.Get("expires")
+		fault, err = &sent.Problem, c.send(v, page, *sent)
 	}
-	sent := &page.Forms[i]
-	sent.Text, sent.Expires = form.Get("text"), form.Get("expires")
-	err = c.send(v, page, *sent)
-	if s := status(err); s == http.StatusUnauthorized || s >= 500 && s != http.StatusServiceUnavailable {
+	switch s := status(err); {
+	case err == nil:
+		http.Redirect(v.w, v.r, dutyPath(page.Tenant, page.Duty.ID, page.About), http.StatusSeeOther)
+		return nil
+	case s == http.StatusUnauthorized, s >= 500 && s != http.StatusServiceUnavailable:
 		return err
 	}
-	if err != nil {
-		fault := describe(err)
-		sent.Problem = &fault
-		c.render(v, fault.Status, "duty", page.Duty.ID, page)
-		return nil
-	}
-	http.Redirect(v.w, v.r, dutyPath(page.Tenant, page.Duty.ID, page.About), http.StatusSeeOther)
+	problem := describe(err)
+	*fault = &problem
+	c.render(v, problem.Status, "duty", page.Duty.ID, page)
 	return nil
+}
+
+// listOf is the API's list of a type of statement.
+func listOf(kind string) string {
+	if kind == "attestation" {
+		return api.Attestations
+	}
+	return api.Waivers
 }
 
 func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
@@ -188,11 +223,7 @@ func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
 	case "vdc":
 		in.VDC = page.About.Name
 	}
-	of := api.Waivers
-	if f.Type == "attestation" {
-		of = api.Attestations
-	}
-	_, err = v.client.CreateStatement(v, page.Tenant, of, in)
+	_, err = v.client.CreateStatement(v, page.Tenant, listOf(f.Type), in)
 	return err
 }
 

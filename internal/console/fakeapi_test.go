@@ -262,6 +262,9 @@ func (f *fakeAPI) explanation(d api.Duty, vm string) (api.Explanation, bool) {
 		Statements: []api.Statement{{
 			ID: "w-1", Type: "waiver", Duty: d.ID, Subject: s, By: "customer-administrator/p-3", Text: orWord(f.reason, "The bastion is replaced in April."),
 			CreatedAt: f.now.AddDate(0, -1, 0), Effective: f.now.AddDate(0, -1, 0), Expires: f.now.AddDate(0, 0, -12),
+		}, {
+			ID: "w-7", Type: "waiver", Duty: d.ID, Subject: s, By: "customer-administrator/p-3", Text: "Accepted until the audit.",
+			CreatedAt: f.now.AddDate(0, 0, -1), Effective: f.now.AddDate(0, 0, -1), Expires: f.now.AddDate(0, 0, 20), InForce: true,
 		}},
 		History: []api.PastVerdict{
 			{Verdict: "unknown", Party: "customer", Reason: "host.sshd was not seen yet", From: f.now.AddDate(0, -3, 0), Until: f.now.AddDate(0, -3, 2)},
@@ -309,7 +312,7 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reply(w, refuse.Status, refuse)
 	case who.Tenant != "" && strings.HasPrefix(r.URL.Path, "/v1/tenants/") && r.PathValue("") == "" && !strings.HasPrefix(r.URL.Path+"/", "/v1/tenants/globex/") && !strings.HasPrefix(r.URL.Path+"/", "/v1/tenants/t-1/"):
 		reply(w, 404, api.Problem{Title: "Not Found", Status: 404, Detail: "there is no tenant of this name that you may see"})
-	case who.Tenant != "" && r.URL.Path == "/v1/ledger":
+	case who.Tenant != "" && (r.URL.Path == "/v1/ledger" || r.URL.Path == "/v1/principals"):
 		reply(w, 403, api.Problem{Title: "Forbidden", Status: 403, Detail: "it is the provider's matter"})
 	case r.URL.Path == "/v1/whoami":
 		reply(w, 200, who)

@@ -73,6 +73,7 @@ func (f *fakeAPI) route() {
 		return x
 	})
 	show("/v1/services", func(*http.Request) any { return listOf(f.services()) })
+	show("/v1/principals", func(*http.Request) any { return listOf([]api.Principal{f.people["admin"], f.people["customer"]}) })
 	show("/v1/ledger", func(*http.Request) any {
 		return api.LedgerState{Entries: 342, Checkpoint: "demarc.example/ledger\n342\nq83vEjRWeJA=\n", Keys: []string{"demarc.example/ledger+1b2c3d4e+ATEST"}, VerifiedAt: f.now.Add(-20 * time.Minute)}
 	})
@@ -110,6 +111,10 @@ func (f *fakeAPI) changes() {
 			return api.Statement{ID: "w-2", Duty: in.Duty, Text: in.Text}
 		})
 	}
+	take("/v1/tenants/{tenant}/waivers/{id}/withdraw", 204, func(r *http.Request) any {
+		f.ended = append(f.ended, r.PathValue("id"))
+		return nil
+	})
 	take("/v1/tenants/{tenant}/subscriptions", 201, func(r *http.Request) any {
 		var in api.NewSubscription
 		_ = json.NewDecoder(r.Body).Decode(&in)
@@ -226,12 +231,6 @@ func (f *fakeAPI) cut() {
 		close(w)
 		delete(f.watchers, w)
 	}
-}
-
-func (f *fakeAPI) watched() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.watchers)
 }
 
 func cannedFacts(tb testing.TB, m api.VM, now time.Time) []api.Fact {

@@ -187,6 +187,9 @@ func TestStatements(t *testing.T) {
 	if w.Code != 422 || !strings.Contains(w.Body.String(), "keep me") || !strings.Contains(w.Body.String(), `role="alert"`) {
 		t.Errorf("malformed date: status %d", w.Code)
 	}
+	if w := submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "withdraw": {"w-7"}}); w.Code != http.StatusSeeOther || len(f.ended) != 1 || f.ended[0] != "w-7" {
+		t.Errorf("withdraw: status %d, %v", w.Code, f.ended)
+	}
 	f.refuse = &api.Problem{Status: 422, Title: "Unprocessable Entity", Detail: "it may last 366 days at most; give an earlier expiry"}
 	w = submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "text": {"keep <me>"}, "expires": {"2029-04-30"}})
 	if w.Code != 422 || !strings.Contains(w.Body.String(), "keep &lt;me&gt;") || !strings.Contains(w.Body.String(), "366 days") {

@@ -16,10 +16,11 @@ const (
 	noIndex = int64(-1)
 )
 
-// entryLine is a ledger entry with its tenant's name.
+// entryLine is a ledger entry with the names that are known, by id.
 type entryLine struct {
 	api.LedgerEntry
 	TenantName string
+	Names      map[string]string
 }
 
 // ledgerPage is a page of entries, newest first.
@@ -46,7 +47,7 @@ func entries(v *visit, f api.LedgerFilter, before int64, limit int, names map[st
 		if len(out) == limit {
 			return out, true, nil
 		}
-		out = append(out, entryLine{LedgerEntry: e, TenantName: orElse(names[e.Tenant], e.Tenant)})
+		out = append(out, entryLine{LedgerEntry: e, TenantName: orElse(names[e.Tenant], e.Tenant), Names: names})
 	}
 	return out, false, nil
 }
@@ -69,7 +70,7 @@ func (c *Console) ledger(v *visit) error {
 		// Entries of the same moment are told apart by their index.
 		before, f.Until, page.First = index, at.Time.Add(time.Millisecond).Format(time.RFC3339Nano), false
 	}
-	names, err := tenantNames(v)
+	names, err := knownNames(v)
 	if err != nil {
 		return err
 	}
@@ -93,14 +94,24 @@ func (c *Console) ledger(v *visit) error {
 	return nil
 }
 
-// tenantNames are by id.
-func tenantNames(v *visit) (map[string]string, error) {
-	out := map[string]string{}
+// knownNames are the names of tenants, and of principals for those who may
+// list them, by id.
+func knownNames(v *visit) (map[string]string, error) {
+	out := map[string]string{v.me.ID: v.me.Name}
 	for t, err := range v.client.Tenants(v) {
 		if err != nil {
 			return nil, err
 		}
 		out[t.ID] = t.Name
+	}
+	for p, err := range v.client.Principals(v, "") {
+		if absent(err) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		out[p.ID] = p.Name
 	}
 	return out, nil
 }

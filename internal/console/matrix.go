@@ -84,7 +84,15 @@ func (c *Console) matrix(v *visit) error {
 	if at == today {
 		at = ""
 	}
+	var titles api.Overview
+	var untitled error
+	var asking sync.WaitGroup
+	asking.Go(func() { titles, untitled = v.client.Overview(v, v.tenant()) })
 	m, err := v.client.Matrix(v, v.tenant(), at)
+	asking.Wait()
+	if err == nil {
+		err = untitled
+	}
 	if err != nil {
 		return err
 	}
@@ -92,10 +100,6 @@ func (c *Console) matrix(v *visit) error {
 		Tenant: m.Tenant, Catalogue: m.Catalogue, At: m.At, Past: at, Today: today,
 		Created: m.Tenant.CreatedAt.UTC().Format(time.DateOnly),
 		Filter:  matrixFilter{Text: strings.TrimSpace(q.Get("q")), Verdict: q.Get("verdict"), Level: q.Get("level"), Control: q.Get("control")},
-	}
-	titles, err := v.client.Overview(v, m.Tenant.Name)
-	if err != nil {
-		return err
 	}
 	parts, err := c.sides(v, m, at != "")
 	if err != nil {
@@ -107,9 +111,13 @@ func (c *Console) matrix(v *visit) error {
 }
 
 // sides counts what of a split duty is the provider's, by duty: the matrix
-// itself counts both sides together.
+// itself counts both sides together. It asks for the smaller side and leaves
+// out a duty whose sides are both large.
 func (c *Console) sides(v *visit, m api.Matrix, past bool) (map[string]api.Counts, error) {
-	const workers = 4
+	const (
+		workers = 4
+		large   = 500
+	)
 	out := map[string]api.Counts{}
 	if past {
 		return out, nil
@@ -119,16 +127,33 @@ func (c *Console) sides(v *visit, m api.Matrix, past bool) (map[string]api.Count
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, workers)
 	for _, r := range m.Rows {
-		if len(r.Customer) == 0 || len(r.Provider) == 0 {
+		fewer, party := len(r.Provider), "provider"
+		if len(r.Customer) < fewer {
+			fewer, party = len(r.Customer), "customer"
+		}
+		if fewer == 0 {
+			continue
+		}
+		if all := total(r.Verdicts); all == len(r.Customer)+len(r.Provider) && byVerdict(r.Verdicts)[worst(r.Verdicts)] == all {
+			// All verdicts are the same: they divide as the VMs do.
+			mu.Lock()
+			out[r.Duty] = times(one(worst(r.Verdicts)), len(r.Provider))
+			mu.Unlock()
+			continue
+		}
+		if fewer > large {
 			continue
 		}
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			var n api.Counts
-			found, err := api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: m.Tenant.Name, Duty: r.Duty, Party: "provider"}))
+			found, err := api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: m.Tenant.Name, Duty: r.Duty, Party: party}))
 			for _, j := range found {
 				n = plus(n, one(j.Verdict))
+			}
+			if party == "customer" {
+				n = minus(r.Verdicts, n)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -161,7 +186,8 @@ func (p *matrixPage) fill(m api.Matrix, titles api.Overview, parts map[string]ap
 		if p.Past != "" {
 			r.Verdicts = api.Counts{}
 		}
-		for _, k := range rowChips(m.Tenant.Name, r, parts[r.Duty]) {
+		providers, known := parts[r.Duty]
+		for _, k := range rowChips(m.Tenant.Name, r, providers, known) {
 			k.Hidden = p.Filter.hides(k)
 			block.Hidden = block.Hidden && k.Hidden
 			block.Counts = plus(block.Counts, k.Counts)
@@ -195,8 +221,9 @@ func (s *side) add(k chip) {
 	}
 }
 
-// rowChips makes one chip, or one for each side of a split duty.
-func rowChips(tenant string, r api.MatrixRow, providers api.Counts) []chip {
+// rowChips makes one chip, or one for each side of a split duty. Unless it is
+// known how a split duty's verdicts divide, both chips have all of them.
+func rowChips(tenant string, r api.MatrixRow, providers api.Counts, known bool) []chip {
 	base := chip{
 		Duty: r.Duty, Control: r.Control, Title: r.Title, Scope: r.Scope, Level: r.Level, Services: r.Services,
 		Href: dutyPath(tenant, r.Duty, api.Subject{}),
@@ -223,7 +250,7 @@ func rowChips(tenant string, r api.MatrixRow, providers api.Counts) []chip {
 		out = append(out, k)
 	}
 	customers := r.Verdicts
-	if split {
+	if split && known {
 		customers = minus(r.Verdicts, providers)
 	} else {
 		providers = r.Verdicts

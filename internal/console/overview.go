@@ -61,9 +61,9 @@ func (c *Console) overview(v *visit) error {
 		return err
 	}
 	page.Tenants = len(tenants)
-	names := map[string]string{}
-	for _, t := range tenants {
-		names[t.ID] = t.Name
+	names, err := knownNames(v)
+	if err != nil {
+		return err
 	}
 	all, err := v.client.Overview(v, "")
 	if err != nil {

@@ -128,6 +128,38 @@ func TestMatrixShowsEveryDutyOnItsSide(t *testing.T) {
 	}
 }
 
+// TestSplitDutyHasTheVerdictsOfEachSide gives one VM of the provider's side, of
+// the customer's side, or all VMs, another verdict.
+func TestSplitDutyHasTheVerdictsOfEachSide(t *testing.T) {
+	f := newFakeAPI(t, 9, moment)
+	h := newConsole(t, f)
+	const duty = "CLD.9.5.1/C-3.3a"
+	for name, c := range map[string]struct {
+		not      []string
+		customer string
+		provider string
+	}{
+		"none":       {nil, "v-met", "v-met"},
+		"provider's": {[]string{"v-1"}, "v-met", "v-not-met"},
+		"customer's": {[]string{"v-2"}, "v-not-met", "v-met"},
+		"all":        {[]string{"v-1", "v-2", "v-3", "v-4", "v-5", "v-6", "v-7", "v-8", "v-9"}, "v-not-met", "v-not-met"},
+	} {
+		for _, m := range f.vms {
+			f.verdicts[duty][m.ID] = "met"
+		}
+		for _, id := range c.not {
+			f.verdicts[duty][id] = "not-met"
+		}
+		page := open(h, "admin", "/tenants/globex").Body.String()
+		for side, want := range map[string]string{"customer": c.customer, "provider": c.provider} {
+			before, _, found := strings.Cut(page, `" id="`+side+"-"+duty+`"`)
+			if class := before[strings.LastIndex(before, `"`)+1:]; !found || !strings.Contains(class+" ", want+" ") {
+				t.Errorf("%s: %s has %q, want %s", name, side, class, want)
+			}
+		}
+	}
+}
+
 func TestMatrixOfThePastHasNoVerdicts(t *testing.T) {
 	h := newConsole(t, newFakeAPI(t, 9, moment))
 	page := open(h, "admin", "/tenants/globex?at=2026-01-10").Body.String()

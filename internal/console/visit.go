@@ -117,11 +117,24 @@ var nextSteps = map[int]string{
 	http.StatusServiceUnavailable:  "Nothing was changed. Load the page again in a few seconds.",
 }
 
+// titles say what the names of statuses say, in words for people.
+var titles = map[int]string{
+	http.StatusForbidden:           "You may not do this",
+	http.StatusNotFound:            "There is nothing of this name",
+	http.StatusConflict:            "This does not fit what is there now",
+	http.StatusPreconditionFailed:  "It was changed meanwhile",
+	http.StatusUnprocessableEntity: "This cannot be accepted",
+	http.StatusServiceUnavailable:  "The server cannot answer at present",
+}
+
 func describe(err error) problemPage {
 	out := problemPage{Status: status(err)}
 	var p *api.Problem
 	if errors.As(err, &p) && out.Status < 500 || out.Status == http.StatusServiceUnavailable && p != nil {
 		out.Title, out.Why, out.Errors = p.Title, p.Detail, p.Errors
+		if own := titles[out.Status]; own != "" && (p.Title == "" || p.Title == http.StatusText(out.Status)) {
+			out.Title = own
+		}
 	} else {
 		out.Title, out.Why = "The server failed", "The reason is in the server's log."
 	}

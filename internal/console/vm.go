@@ -13,8 +13,12 @@ type vmsPage struct {
 	Tenant string
 	VMs    []vmLine
 	Filter string
-	Hidden int
+	// More says that there are VMs that are not shown.
+	More bool
 }
+
+// rowLimit bounds the rows of a table.
+const rowLimit = 500
 
 // vmLine is a VM with the state of its agents.
 type vmLine struct {
@@ -63,8 +67,10 @@ func (c *Console) vms(v *visit) error {
 		}
 		text := strings.ToLower(m.Name + " " + vdcs[m.VDC] + " " + m.Declared.Role + " " + m.Declared.Environment)
 		if !strings.Contains(text, strings.ToLower(page.Filter)) {
-			page.Hidden++
 			continue
+		}
+		if page.More = len(page.VMs) == rowLimit; page.More {
+			break
 		}
 		page.VMs = append(page.VMs, vmLine{VM: m, VDCName: orElse(vdcs[m.VDC], m.VDC), Agent: c.agent(m)})
 	}

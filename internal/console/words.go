@@ -35,7 +35,7 @@ var actionWords = map[string]string{
 	"waiver.create": "waived a duty", "waiver.withdraw": "withdrew a waiver",
 	"policy.set": "set a policy", "catalogue.load": "put a catalogue in force",
 	"enrolment-token.create": "made an enrolment token", "agent.enrol": "enrolled an agent", "agent.revoke": "revoked an agent",
-	"principal.create": "made a principal", "principal.revoke": "revoked a principal", "session.start": "signed in",
+	"principal.create": "made a principal", "principal.revoke": "revoked a principal", "session.start": "signed in", "posture.change": "judged anew", "ledger.key.rotate": "changed the ledger's key",
 }
 
 // vocabulary is what templates can call.
@@ -51,6 +51,8 @@ func vocabulary(a assets, now func() time.Time) template.FuncMap {
 		"ago":      func(t time.Time) string { return ago(now().Sub(t)) },
 		"action":   func(s string) string { return orElse(actionWords[s], strings.ReplaceAll(s, ".", " ")) },
 		"actor":    actor,
+		"brief":    brief,
+		"lasting":  lasting,
 		"pretty":   pretty,
 		"short":    short,
 		"clause":   clause,
@@ -129,13 +131,48 @@ func span(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// actor tells "customer-viewer/p-1" as "customer viewer p-1".
-func actor(s string) string {
-	role, id, found := strings.Cut(s, "/")
+// actor tells "customer-viewer/p-1" as "customer viewer p-1", or with the name
+// of p-1 if that is known.
+func actor(who string, names map[string]string) string {
+	role, id, found := strings.Cut(who, "/")
 	if !found {
+		return who
+	}
+	if name := names[id]; name != "" {
+		return name
+	}
+	return strings.ReplaceAll(role, "-", " ") + " " + brief(id, nil)
+}
+
+// brief shortens the ids in "vm/vm-01m803302mw42wmegtc97nr909" to their end,
+// where they differ most, or tells the name if that is known.
+func brief(subject string, names map[string]string) string {
+	const long, tail = 16, 6
+	kind, id, found := strings.Cut(subject, "/")
+	switch {
+	case !found:
+		kind, id = "", subject
+	case kind == id:
+		return kind
+	default:
+		kind += " "
+	}
+	if name := names[id]; name != "" {
+		return kind + name
+	}
+	if prefix, rest, ok := strings.Cut(id, "-"); ok && len(rest) > long && !strings.ContainsAny(rest, "-@./") {
+		id = prefix + "-…" + rest[len(rest)-tail:]
+	}
+	return kind + id
+}
+
+// lasting tells a duration such as 2h0m0s in words.
+func lasting(s string) string {
+	d, err := time.ParseDuration(s)
+	if err != nil {
 		return s
 	}
-	return strings.ReplaceAll(role, "-", " ") + " " + id
+	return span(d)
 }
 
 // pretty indents JSON; what is not JSON is shown as it is.

@@ -67,9 +67,10 @@ type Fleet struct {
 	Bus    Bus
 	VMs    VMs
 	Judge  Judge
-	// CA are the PEM certificates that agents trust, and Pin the base64url
-	// SHA-256 of the first one's DER, which tokens carry.
-	CA, Pin string
+	// CA are the PEM certificates that agents trust, and Pin the SHA-256 of the
+	// first one's DER, which tokens carry.
+	CA      string
+	Pin     [sha256.Size]byte
 	BusURLs []string
 	Now     func() time.Time
 	Log     *slog.Logger
@@ -82,8 +83,6 @@ const (
 	MaxRenewalAge = 26 * time.Hour
 	// MaxTokenLength is the longest life of an enrolment token.
 	MaxTokenLength = 7 * 24 * time.Hour
-
-	tokenPrefix = "demarc1"
 )
 
 // CreateToken makes a token that enrols one machine into a VDC.
@@ -112,7 +111,7 @@ func (f *Fleet) CreateToken(ctx context.Context, by access.Principal, tenant, vd
 		}
 		return f.record(tx, by.Actor(), tenant, "enrolment-token.create", "enrolment-token/"+t.ID)
 	})
-	return t, strings.Join([]string{tokenPrefix, strings.TrimPrefix(t.ID, "e-"), secret, f.Pin}, "."), err
+	return t, wire.Token{ID: strings.TrimPrefix(t.ID, "e-"), Secret: secret, CA: f.Pin}.String(), err
 }
 
 func digest(secret string) string {
@@ -129,8 +128,8 @@ func (f *Fleet) record(tx *store.Tx, actor, tenant, action, subject string) erro
 // token exactly one succeeds; the same key may repeat a call whose answer got
 // lost.
 func (f *Fleet) Enrol(ctx context.Context, token string, req wire.EnrolRequest) (wire.Identity, error) {
-	parts := strings.Split(token, ".")
-	if len(token) > 300 || len(parts) != 4 || parts[0] != tokenPrefix {
+	tok, err := wire.ParseToken(token)
+	if err != nil {
 		return wire.Identity{}, ErrToken
 	}
 	if !nkeys.IsValidPublicUserKey(req.PublicKey) {
@@ -141,12 +140,12 @@ func (f *Fleet) Enrol(ctx context.Context, token string, req wire.EnrolRequest) 
 	}
 	var a store.Agent
 	var vm estate.VM
-	err := f.Store.Write(ctx, func(tx *store.Tx) error {
-		t, err := tx.EnrolmentToken("e-" + parts[1])
+	err = f.Store.Write(ctx, func(tx *store.Tx) error {
+		t, err := tx.EnrolmentToken("e-" + tok.ID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if subtle.ConstantTimeCompare([]byte(digest(parts[2])), []byte(t.SecretHash)) != 1 {
+		if subtle.ConstantTimeCompare([]byte(digest(tok.Secret)), []byte(t.SecretHash)) != 1 {
 			return ErrToken
 		}
 		if t.UsedAt != nil {
@@ -239,12 +238,7 @@ func (f *Fleet) Renew(ctx context.Context, req wire.RenewRequest) (wire.Identity
 	if err != nil {
 		return wire.Identity{}, err
 	}
-	key, err := nkeys.FromPublicKey(a.PublicKey)
-	if err != nil {
-		return wire.Identity{}, fmt.Errorf("stored key of agent %s: %w", a.ID, err)
-	}
-	sig, err := base64.RawURLEncoding.DecodeString(req.Signature)
-	if err != nil || len(req.Nonce) > 100 || key.Verify(wire.RenewMessage(req), sig) != nil || req.Time.Sub(f.Now()).Abs() > MaxRenewalAge {
+	if len(req.Nonce) > 100 || req.Verify(a.PublicKey) != nil || req.Time.Sub(f.Now()).Abs() > MaxRenewalAge {
 		return wire.Identity{}, ErrSignature
 	}
 	if a.RevokedAt != nil {

@@ -88,7 +88,7 @@ func (a *API) loadCatalogue(c call, in *struct{ Body api.CatalogueSource }) (*bo
 		return nil, err
 	}
 	a.cfg.Posture.SetCatalogue(compiled)
-	if err := a.cfg.Posture.RejudgeAll(c, nil); err != nil {
+	if err := a.cfg.Posture.RejudgeAll(c, false, nil); err != nil {
 		// In force all the same; what is not judged by now is judged by the timer.
 		a.cfg.Log.ErrorContext(c, "judge by the loaded catalogue", "error", err)
 	}

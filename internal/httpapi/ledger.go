@@ -118,6 +118,10 @@ func (a *API) getBundle(c call, in *struct {
 	if err != nil {
 		return nil, err
 	}
+	// What was done a moment ago belongs into the bundle too.
+	if _, err := a.cfg.Ledger.Checkpoint(c); err != nil {
+		return nil, err
+	}
 	var buf bytes.Buffer
 	err = a.cfg.Ledger.Bundle(c, &buf, ledger.BundleOptions{Tenant: tenant, All: tenant == ""})
 	if errors.Is(err, ledger.ErrRange) {

@@ -60,16 +60,25 @@ func (i *Identities) Issue(ctx context.Context, by access.Principal, p access.Pr
 	if err := check(p); err != nil {
 		return c, "", err
 	}
+	c, token = i.credential(p, expires)
+	return c, token, i.insert(ctx, by, c)
+}
+
+// credential makes a token for p and what is kept of it.
+func (i *Identities) credential(p access.Principal, expires *time.Time) (store.Credential, string) {
 	s := secret()
 	p.ID = ident.New("p")
-	c = store.Credential{Principal: p, SecretHash: hash(s), CreatedAt: i.Now(), Expires: expires}
-	err = i.Store.Write(ctx, func(tx *store.Tx) error {
+	c := store.Credential{Principal: p, SecretHash: hash(s), CreatedAt: i.Now(), Expires: expires}
+	return c, tokenPrefix + strings.TrimPrefix(p.ID, "p-") + "_" + s
+}
+
+func (i *Identities) insert(ctx context.Context, by access.Principal, c store.Credential) error {
+	return i.Store.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.InsertPrincipal(c); err != nil {
 			return err
 		}
 		return i.record(tx, by, "principal.create", c)
 	})
-	return c, tokenPrefix + strings.TrimPrefix(p.ID, "p-") + "_" + s, err
 }
 
 func check(p access.Principal) error {
@@ -96,8 +105,10 @@ func (i *Identities) record(tx *store.Tx, by access.Principal, action string, c 
 }
 
 // FirstStart makes the first administrator if there is no principal yet, and
-// returns its token; "" if there are principals already.
-func (i *Identities) FirstStart(ctx context.Context) (string, error) {
+// returns its token; "" if there are principals already. keep is given the
+// token before it counts, so that no crash can leave an administrator whose
+// token nobody has.
+func (i *Identities) FirstStart(ctx context.Context, keep func(token string) error) (string, error) {
 	var n int
 	err := i.Store.Read(ctx, func(tx *store.Tx) (err error) {
 		n, err = tx.CountPrincipals()
@@ -106,8 +117,11 @@ func (i *Identities) FirstStart(ctx context.Context) (string, error) {
 	if err != nil || n > 0 {
 		return "", err
 	}
-	_, token, err := i.Issue(ctx, access.Principal{ID: "first-start", Role: "system"}, access.Principal{Name: "Local administrator", Role: access.ProviderAdministrator}, nil)
-	return token, err
+	c, token := i.credential(access.Principal{Name: "Local administrator", Role: access.ProviderAdministrator}, nil)
+	if err := keep(token); err != nil {
+		return "", err
+	}
+	return token, i.insert(ctx, access.Principal{ID: "first-start", Role: "system"}, c)
 }
 
 // Authenticate returns who holds the token.

@@ -44,11 +44,11 @@ func (l *Log) append(tx *store.Tx, entries []Entry) (first int64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if ok, err = tx.AdvanceLedgerHead(head, g.head); err != nil {
+		if ok, err = tx.ExtendLedger(head, g.head, g.rows); err != nil {
 			return 0, err
 		}
 		if ok {
-			return head.Size, l.write(tx, head, g)
+			return head.Size, l.writeTiles(tx, head, g)
 		}
 	}
 	head, err := tx.LockLedger()
@@ -62,7 +62,10 @@ func (l *Log) append(tx *store.Tx, entries []Entry) (first int64, err error) {
 	if err := tx.SetLedgerHead(g.head); err != nil {
 		return 0, err
 	}
-	return head.Size, l.write(tx, head, g)
+	if err := tx.InsertLedgerEntries(g.rows); err != nil {
+		return 0, err
+	}
+	return head.Size, l.writeTiles(tx, head, g)
 }
 
 // growth is what entries add to a ledger.
@@ -101,11 +104,8 @@ func grow(tx *store.Tx, head store.LedgerHead, sequences map[string]int64, entri
 	return g, nil
 }
 
-// write stores all of g but the head, which is locked.
-func (l *Log) write(tx *store.Tx, old store.LedgerHead, g *growth) error {
-	if err := tx.InsertLedgerEntries(g.rows); err != nil {
-		return err
-	}
+// writeTiles stores the tiles of g, whose head and rows are.
+func (l *Log) writeTiles(tx *store.Tx, old store.LedgerHead, g *growth) error {
 	if err := setLeafTiles(tx, old.Size, g.leaves); err != nil {
 		return err
 	}

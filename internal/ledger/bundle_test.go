@@ -3,13 +3,16 @@ package ledger
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
 
 	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
 
 	"github.com/demarc/demarc/internal/ledger/bundle"
+	"github.com/demarc/demarc/internal/ledger/signed"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/store/storetest"
 )
@@ -160,5 +163,50 @@ func TestBundleFindsEveryFlippedByte(t *testing.T) {
 	}
 	if _, err := bundle.Verify(bytes.NewReader(append(b, ' ')), bundle.Options{}); !errors.Is(err, bundle.ErrInvalid) {
 		t.Errorf("with a space at its end: %v", err)
+	}
+}
+
+// Whoever has a signed checkpoint can add a signature of their own to it. That
+// does not make their key one of the ledger's, for the ledger does not tell of it.
+func TestBundleRefusesAKeyThatTheLedgerDoesNotTellOf(t *testing.T) {
+	l := grown(t, storetest.Open(t, storetest.SQLite(t)))
+	keys, err := l.Keys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := bundle.Parse(bundled(t, l, BundleOptions{Tenant: "t-1"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	skey, vkey, err := note.GenerateKey(rand.Reader, l.Origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	intruder, err := note.NewSigner(skey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, lines, err := signed.Split([]byte(b.Checkpoint))
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged, err := note.Sign(&note.Note{Text: text}, intruder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, own, err := signed.Split(forged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Keys = append(b.Keys, bundle.Key{FromSize: 267, VKey: vkey})
+	b.Checkpoint += own[0]
+	b.Rotations = append(b.Rotations, bundle.Linked{Checkpoint: text + "\n" + lines[0] + own[0], Proof: []byte{}})
+	var written bytes.Buffer
+	if err := b.Write(&written); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bundle.Verify(&written, bundle.Options{Keys: []string{keys[0].VKey}})
+	if !errors.Is(err, bundle.ErrInvalid) || !strings.Contains(err.Error(), "no entry tells of it") {
+		t.Errorf("error is %v", err)
 	}
 }

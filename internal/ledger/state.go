@@ -24,30 +24,36 @@ type State struct {
 // State returns how far the ledger is signed and cosigned.
 func (l *Log) State(ctx context.Context) (s State, err error) {
 	err = l.store.Read(ctx, func(tx *store.Tx) error {
-		head, err := tx.LedgerHead()
-		if err != nil {
-			return err
-		}
-		s = State{Entries: head.Size}
-		for _, c := range []struct {
-			cosignatures int
-			size         *int64
-			since        *time.Time
-		}{{0, &s.Signed, &s.UnsignedSince}, {1, &s.Cosigned, &s.UncosignedSince}} {
-			last, err := tx.CosignedLedgerCheckpoint(c.cosignatures)
-			if err != nil && !errors.Is(err, store.ErrNotFound) {
-				return err
-			}
-			*c.size = last.Size
-			next, err := tx.LedgerEntries(last.Size, last.Size+1)
-			if err != nil {
-				return err
-			}
-			if len(next) > 0 {
-				*c.since = next[0].Time
-			}
-		}
-		return nil
+		s, err = l.StateWithin(tx)
+		return err
 	})
 	return s, err
+}
+
+// StateWithin returns what State does, as tx sees it.
+func (l *Log) StateWithin(tx *store.Tx) (s State, err error) {
+	head, err := tx.LedgerHead()
+	if err != nil {
+		return s, err
+	}
+	s = State{Entries: head.Size}
+	for _, c := range []struct {
+		cosignatures int
+		size         *int64
+		since        *time.Time
+	}{{0, &s.Signed, &s.UnsignedSince}, {1, &s.Cosigned, &s.UncosignedSince}} {
+		last, err := tx.CosignedLedgerCheckpoint(c.cosignatures)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return s, err
+		}
+		*c.size = last.Size
+		next, err := tx.LedgerEntries(last.Size, last.Size+1)
+		if err != nil {
+			return s, err
+		}
+		if len(next) > 0 {
+			*c.since = next[0].Time
+		}
+	}
+	return s, nil
 }

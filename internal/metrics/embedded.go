@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/prometheus/common/model"
 	"math"
 	"os"
 	"path/filepath"
@@ -72,7 +73,7 @@ func (s *embedded) Append(ctx context.Context, samples []Sample) error {
 			continue
 		}
 		b.Reset()
-		b.Add(labels.MetricName, m.Name)
+		b.Add(model.MetricNameLabel, m.Name)
 		b.Add(tenantLabel, m.Tenant)
 		b.Add("vm", m.VM)
 		b.Sort()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"github.com/prometheus/common/model"
 	"io"
 	"math"
 	"net/http"
@@ -17,7 +18,6 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 )
 
@@ -73,7 +73,7 @@ func writeRequest(samples []Sample) *prompb.WriteRequest {
 			i = len(req.Timeseries)
 			place[k] = i
 			req.Timeseries = append(req.Timeseries, prompb.TimeSeries{Labels: []prompb.Label{ // sorted by name
-				{Name: labels.MetricName, Value: m.Name}, {Name: tenantLabel, Value: m.Tenant}, {Name: "vm", Value: m.VM},
+				{Name: model.MetricNameLabel, Value: m.Name}, {Name: tenantLabel, Value: m.Tenant}, {Name: "vm", Value: m.VM},
 			}})
 		}
 		ts := &req.Timeseries[i]

@@ -13,7 +13,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/base64"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -109,12 +108,9 @@ func (a *Authority) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Raw})
 }
 
-// Pin returns the base64url SHA-256 of the authority's certificate, which
-// enrolment tokens carry.
-func (a *Authority) Pin() string {
-	sum := sha256.Sum256(a.cert.Raw)
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
+// Pin returns the SHA-256 of the authority's certificate, which enrolment
+// tokens carry.
+func (a *Authority) Pin() [sha256.Size]byte { return sha256.Sum256(a.cert.Raw) }
 
 // ServerTLS returns the configuration of a TLS server for the host names and
 // addresses. Its certificate is made anew when half of its life is over, so a

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/demarc/demarc/internal/canonical"
@@ -34,18 +35,22 @@ func (e *Engine) ask(v *view) (changed []string, err error) {
 	return changed, nil
 }
 
-// derive runs the services that judge facts: those that read one of the
-// changed kinds, or all if changed is nil. It returns the kinds that changed.
-func (e *Engine) derive(v *view, changed []string) ([]string, error) {
+// derive runs the services that judge facts: those that what changed may
+// concern, or all if changed is nil. It returns the kinds that changed.
+func (e *Engine) derive(v *view, changed changes) ([]string, error) {
+	if v.subject.Scope != evidence.ScopeVM {
+		return nil, nil
+	}
 	var out []string
 	for _, d := range e.derivers {
-		if changed != nil && !slices.ContainsFunc(d.reads, func(k string) bool { return slices.Contains(changed, k) }) {
+		concerns := changed == nil
+		for kind := range changed {
+			concerns = concerns || slices.Contains(d.reads, kind)
+		}
+		if !concerns {
 			continue
 		}
-		if v.subject.Scope != evidence.ScopeVM {
-			continue
-		}
-		kinds, err := e.run(v, d)
+		kinds, err := e.run(v, d, changed)
 		if err != nil {
 			return nil, err
 		}
@@ -54,12 +59,56 @@ func (e *Engine) derive(v *view, changed []string) ([]string, error) {
 	return out, nil
 }
 
-func (e *Engine) run(v *view, d deriver) ([]string, error) {
-	in, err := e.input(v, d)
+// deriveDue runs the services whose result is missing, changes by time alone,
+// or has become too old to be trusted.
+func (e *Engine) deriveDue(v *view) error {
+	if v.subject.Scope != evidence.ScopeVM {
+		return nil
+	}
+	for _, d := range e.derivers {
+		due := false
+		for _, k := range d.makes {
+			if err := v.load(k.Name); err != nil {
+				return err
+			}
+			f := v.facts[k.Name]
+			due = due || f == nil || (!f.Again.IsZero() && !v.now.Before(f.Again)) || v.contract.revived(*f, v.now)
+		}
+		if !due {
+			continue
+		}
+		if _, err := e.run(v, d, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) run(v *view, d deriver, changed changes) ([]string, error) {
+	in, err := v.input(d)
 	if err != nil {
 		return nil, err
 	}
+	var unread error
+	in.Facts = func(kind string) (evidence.Fact, bool) {
+		if err := v.load(kind); err != nil {
+			unread = err
+		}
+		if f := v.facts[kind]; f != nil {
+			return *f, true
+		}
+		return evidence.Fact{}, false
+	}
+	if unaffected(d, in, changed) {
+		return nil, unread
+	}
+	if err := v.load(d.reads...); err != nil {
+		return nil, err
+	}
 	derived, err := d.Derive(in)
+	if unread != nil {
+		return nil, unread
+	}
 	if err != nil {
 		// The service is broken, not the facts: its former result goes stale
 		// and says so. The facts themselves must not be lost for it.
@@ -80,20 +129,36 @@ func (e *Engine) run(v *view, d deriver) ([]string, error) {
 	return e.keep(v, facts)
 }
 
-func (e *Engine) input(v *view, d deriver) (service.Input, error) {
-	in := service.Input{Subject: v.subject, Now: v.now}
-	facts, err := v.tx.Facts([]evidence.Subject{v.subject}, d.reads...)
-	if err != nil {
-		return in, err
+// unaffected reports that the service is sure to derive from in what it derived
+// before the change.
+func unaffected(d deriver, in service.Input, changed changes) bool {
+	comparer, ok := d.Deriver.(service.Comparer)
+	if !ok || changed == nil {
+		return false
 	}
-	in.Facts = func(kind string) (evidence.Fact, bool) {
-		for _, f := range facts {
-			if f.Kind == kind {
-				return f, true
-			}
+	kinds := make([]string, 0, len(changed))
+	for kind, old := range changed {
+		if !slices.Contains(d.reads, kind) {
+			continue
 		}
-		return evidence.Fact{}, false
+		if old == nil {
+			return false
+		}
+		kinds = append(kinds, kind)
 	}
+	before := in
+	before.Facts = func(kind string) (evidence.Fact, bool) {
+		if old := changed[kind]; old != nil {
+			return *old, true
+		}
+		return in.Facts(kind)
+	}
+	return !comparer.Affected(before, in, kinds)
+}
+
+// input is what a service judges, but for the facts.
+func (v *view) input(d deriver) (service.Input, error) {
+	in := service.Input{Subject: v.subject, Now: v.now}
 	policies, err := v.tx.Policies(v.own())
 	if err != nil {
 		return in, err
@@ -103,12 +168,12 @@ func (e *Engine) input(v *view, d deriver) (service.Input, error) {
 			in.Policy = p.Document
 		}
 	}
-	waivers, err := v.tx.Waivers(v.own(), v.now)
+	waivers, err := v.standing()
 	if err != nil {
 		return in, err
 	}
 	for _, w := range waivers {
-		if len(w.Duty) > len(d.name) && w.Duty[:len(d.name)+1] == d.name+"/" && w.InForce(v.now) {
+		if strings.HasPrefix(w.Duty, d.name+"/") && w.InForce(v.now) {
 			in.Waivers = append(in.Waivers, w)
 		}
 	}
@@ -126,20 +191,11 @@ func (v *view) own() []evidence.Subject {
 
 // keep stores facts that the server made and returns the kinds that changed.
 func (e *Engine) keep(v *view, facts []evidence.Fact) ([]string, error) {
-	if len(facts) == 0 {
-		return nil, nil
-	}
-	kinds := make([]string, len(facts))
-	for i, f := range facts {
-		kinds[i] = f.Kind
-	}
-	stored, err := v.tx.Facts([]evidence.Subject{v.subject}, kinds...)
-	if err != nil {
-		return nil, err
-	}
 	var changed []string
-	for i := range facts {
-		f := &facts[i]
+	for _, f := range facts {
+		if err := v.load(f.Kind); err != nil {
+			return nil, err
+		}
 		raw, err := canonical.Bytes(f.Data)
 		if err != nil {
 			return nil, err
@@ -148,21 +204,31 @@ func (e *Engine) keep(v *view, facts []evidence.Fact) ([]string, error) {
 		if f.ObservedAt.IsZero() {
 			f.ObservedAt = v.now
 		}
-		j := slices.IndexFunc(stored, func(s evidence.Fact) bool { return s.Kind == f.Kind })
-		switch {
-		case j < 0 || stored[j].Digest != f.Digest:
+		old := v.facts[f.Kind]
+		if old == nil || old.Digest != f.Digest {
 			changed = append(changed, f.Kind)
-		default:
-			f.ChangedAt = stored[j].ChangedAt
-			// A later Again needs no judging now: the timer comes at the former
-			// one, asks again and finds the later.
-			sooner := !f.Again.IsZero() && (stored[j].Again.IsZero() || f.Again.Before(stored[j].Again))
-			if sooner || v.contract.revived(stored[j], v.now) {
-				changed = append(changed, f.Kind)
+			if err := v.put(f); err != nil {
+				return nil, err
 			}
+			continue
+		}
+		// A later Again needs no judging now: the timer comes at the former
+		// one, asks again and finds the later.
+		sooner := !f.Again.IsZero() && (old.Again.IsZero() || f.Again.Before(old.Again))
+		if sooner || v.contract.revived(*old, v.now) {
+			changed = append(changed, f.Kind)
+		}
+		f.ChangedAt = old.ChangedAt
+		v.facts[f.Kind] = &f
+		if v.looking {
+			v.differs = v.differs || slices.Contains(changed, f.Kind)
+			continue
+		}
+		if err := v.tx.RenewFact(f); err != nil {
+			return nil, err
 		}
 	}
-	return changed, v.tx.PutFacts(facts)
+	return changed, nil
 }
 
 // earliest returns the earlier of two times of which zero means never.

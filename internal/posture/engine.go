@@ -5,10 +5,10 @@
 package posture
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -71,6 +71,7 @@ type deriver struct {
 	service.Deriver
 	name  string
 	reads []string
+	makes []evidence.Kind
 }
 
 // New returns an engine over the catalogue and services.
@@ -88,7 +89,7 @@ func New(cfg Config) (*Engine, error) {
 			e.provider[k.Name] = m.Name
 		}
 		if d, ok := s.(service.Deriver); ok {
-			e.derivers = append(e.derivers, deriver{Deriver: d, name: m.Name, reads: d.Reads()})
+			e.derivers = append(e.derivers, deriver{Deriver: d, name: m.Name, reads: d.Reads(), makes: m.Kinds})
 		}
 	}
 	e.SetCatalogue(cfg.Catalogue)
@@ -142,12 +143,19 @@ type FactUpdate struct {
 // tx. It returns ErrResync when confirmations did not match; tx is then still
 // good to commit.
 func (e *Engine) Apply(tx *store.Tx, u Update) error {
-	changed, resync, err := e.takeIn(tx, u)
+	if len(u.Facts) == 0 {
+		return nil
+	}
+	v, err := e.look(tx, u.Subject)
 	if err != nil {
 		return err
 	}
-	if len(changed) > 0 {
-		if err := e.follow(tx, u.Subject, changed); err != nil {
+	changes, resync, err := v.takeIn(u)
+	if err != nil {
+		return err
+	}
+	if len(changes) > 0 {
+		if err := e.follow(v, changes); err != nil {
 			return err
 		}
 	}
@@ -157,39 +165,41 @@ func (e *Engine) Apply(tx *store.Tx, u Update) error {
 	return nil
 }
 
-// takeIn stores the facts and returns the kinds whose change concerns duties.
-func (e *Engine) takeIn(tx *store.Tx, u Update) (changed []string, resync bool, err error) {
+// changes are kinds of fact that concern duties anew, with the fact before,
+// which is nil if there was none or if it had counted for stale.
+type changes map[string]*evidence.Fact
+
+// takeIn stores the facts.
+func (v *view) takeIn(u Update) (changed changes, resync bool, err error) {
 	kinds := make([]string, len(u.Facts))
 	for i, f := range u.Facts {
 		kinds[i] = f.Kind
 	}
-	if len(kinds) == 0 {
-		return nil, false, nil
-	}
-	stored, err := tx.Facts([]evidence.Subject{u.Subject}, kinds...)
-	if err != nil {
+	if err := v.load(kinds...); err != nil {
 		return nil, false, err
 	}
-	former := make(map[string]evidence.Fact, len(stored))
-	for _, f := range stored {
-		former[f.Kind] = f
-	}
-	now, c := e.cfg.Now(), e.contract.Load()
+	changed = changes{}
 	puts := map[string]evidence.Fact{}
 	var confirmed []string
 	var observed time.Time
 	for _, f := range u.Facts {
-		old, known := former[f.Kind]
-		if known && f.ObservedAt.Before(old.ObservedAt) {
+		old := v.facts[f.Kind]
+		if old != nil && f.ObservedAt.Before(old.ObservedAt) {
 			continue // an older look than the stored one
 		}
-		same := known && old.Digest == f.Digest
+		same := old != nil && old.Digest == f.Digest
 		if f.Data == nil && !same {
 			resync = true
 			continue
 		}
-		if !same || f.Kind == wire.KindAgent || c.revived(old, now) {
-			changed = append(changed, f.Kind)
+		revived := old != nil && v.contract.revived(*old, v.now)
+		if !same || f.Kind == wire.KindAgent || revived {
+			if _, twice := changed[f.Kind]; !twice {
+				changed[f.Kind] = old
+			}
+			if revived {
+				changed[f.Kind] = nil
+			}
 		}
 		if same {
 			confirmed = append(confirmed, f.Kind)
@@ -197,15 +207,21 @@ func (e *Engine) takeIn(tx *store.Tx, u Update) (changed []string, resync bool, 
 			continue
 		}
 		fact := evidence.Fact{
-			Subject: u.Subject, Kind: f.Kind, Data: f.Data, Digest: f.Digest, ObservedAt: f.ObservedAt, ChangedAt: now, Source: u.Source,
+			Subject: u.Subject, Kind: f.Kind, Data: f.Data, Digest: f.Digest, ObservedAt: f.ObservedAt, ChangedAt: v.now, Source: u.Source,
 		}
-		puts[f.Kind], former[f.Kind] = fact, fact
+		puts[f.Kind], v.facts[f.Kind] = fact, &fact
+		confirmed = slices.DeleteFunc(confirmed, func(kind string) bool { return kind == f.Kind })
 	}
-	if err := tx.ConfirmFacts(u.Subject, confirmed, observed); err != nil {
+	if err := v.put(values(puts)...); err != nil {
 		return nil, false, err
 	}
-	if err := tx.PutFacts(values(puts)); err != nil {
+	if err := v.tx.ConfirmFacts(u.Subject, confirmed, observed); err != nil {
 		return nil, false, err
+	}
+	for _, kind := range confirmed {
+		seen := *v.facts[kind]
+		seen.ObservedAt = later(seen.ObservedAt, observed)
+		v.facts[kind] = &seen
 	}
 	return changed, resync, nil
 }
@@ -233,34 +249,33 @@ func values(m map[string]evidence.Fact) []evidence.Fact {
 
 // follow derives from the changed kinds and judges the duties that read them
 // or what was derived.
-func (e *Engine) follow(tx *store.Tx, s evidence.Subject, changed []string) error {
-	v, err := e.look(tx, s)
-	if err != nil {
-		return err
-	}
-	if slices.Contains(changed, wire.KindAgent) {
+func (e *Engine) follow(v *view, changed changes) error {
+	if _, ok := changed[wire.KindAgent]; ok {
 		known, err := e.ask(v)
 		if err != nil {
 			return err
 		}
-		changed = append(changed, known...)
+		for _, kind := range known {
+			changed[kind] = nil
+		}
 	}
+	kinds := slices.Sorted(maps.Keys(changed))
 	derived, err := e.derive(v, changed)
 	if err != nil {
 		return err
 	}
 	var duties []*judgement.Duty
-	for _, kind := range append(changed, derived...) {
+	for _, kind := range append(kinds, derived...) {
 		for _, d := range v.contract.Reading(kind) {
 			if !slices.Contains(duties, d) {
 				duties = append(duties, d)
 			}
 		}
 	}
-	if err := e.judge(v, only(duties, s.Scope)); err != nil {
+	if _, err := e.judge(v, only(duties, v.subject.Scope)); err != nil {
 		return err
 	}
-	return e.within(tx, s, duties)
+	return e.within(v.tx, v.subject, duties)
 }
 
 func only(duties []*judgement.Duty, scope evidence.Scope) []*judgement.Duty {
@@ -274,42 +289,63 @@ func only(duties []*judgement.Duty, scope evidence.Scope) []*judgement.Duty {
 }
 
 // Rejudge judges all duties of the subjects, for instance because a waiver or
-// a subscription changed, or a subject is new. Sources are asked again.
+// a subscription changed, or a subject is new. Sources are asked again, and
+// services derive again.
 func (e *Engine) Rejudge(tx *store.Tx, subjects ...evidence.Subject) error {
+	return e.rejudgeEach(tx, subjects, true)
+}
+
+func (e *Engine) rejudgeEach(tx *store.Tx, subjects []evidence.Subject, derive bool) error {
 	for _, s := range subjects {
 		v, err := e.look(tx, s)
 		if err != nil {
 			return err
 		}
-		if _, err := e.ask(v); err != nil {
-			return err
-		}
-		if _, err := e.derive(v, nil); err != nil {
-			return err
-		}
-		if err := e.judge(v, v.contract.byScope[s.Scope]); err != nil {
-			return err
-		}
-		if err := e.forget(v); err != nil {
+		if err := e.rejudge(v, derive); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// forget removes the verdicts of duties that the catalogue in force lacks;
-// their history stays.
-func (e *Engine) forget(v *view) error {
-	stored, err := v.tx.Verdicts(store.VerdictFilter{Subject: &v.subject})
+// rejudge judges all duties of the view's subject. Without derive, what
+// services derived before counts as it is stored, unless its time has come.
+func (e *Engine) rejudge(v *view, derive bool) error {
+	if _, err := e.ask(v); err != nil {
+		return err
+	}
+	if derive {
+		if _, err := e.derive(v, nil); err != nil {
+			return err
+		}
+	} else if err := e.deriveDue(v); err != nil {
+		return err
+	}
+	standing, err := e.judge(v, v.contract.byScope[v.subject.Scope])
 	if err != nil {
 		return err
 	}
+	return e.forget(v, standing)
+}
+
+// forget removes the verdicts of duties that the catalogue in force lacks;
+// their history stays.
+func (e *Engine) forget(v *view, standing []store.StandingVerdict) error {
 	var gone []evidence.Judgement
 	var ids []string
-	for _, j := range stored {
-		if v.contract.Duty(j.Duty) == nil {
-			gone, ids = append(gone, j), append(ids, j.Duty)
+	for _, s := range standing {
+		if v.contract.Duty(s.Duty) != nil {
+			continue
 		}
+		j, err := s.Full()
+		if err != nil {
+			return err
+		}
+		gone, ids = append(gone, j), append(ids, j.Duty)
+	}
+	if v.looking {
+		v.differs = v.differs || len(gone) > 0
+		return nil
 	}
 	if err := v.tx.AddHistory(gone, v.now); err != nil {
 		return err
@@ -322,25 +358,4 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
-}
-
-// RejudgeAll judges every duty of every subject, a page of subjects in each
-// transaction, and reports progress through done. It can be repeated.
-func (e *Engine) RejudgeAll(ctx context.Context, done func(subjects int)) error {
-	count := 0
-	write := func(subjects []evidence.Subject) error {
-		if len(subjects) == 0 {
-			return nil
-		}
-		err := e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.Rejudge(tx, subjects...) })
-		count += len(subjects)
-		if err == nil && done != nil {
-			done(count)
-		}
-		return err
-	}
-	if err := write([]evidence.Subject{evidence.Provider}); err != nil {
-		return err
-	}
-	return e.eachSubject(ctx, write)
 }

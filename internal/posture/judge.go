@@ -30,53 +30,84 @@ type ground struct {
 	unseen map[string]string
 }
 
-// judge judges the duties of the view's subject and writes what changed.
-func (e *Engine) judge(v *view, duties []*judgement.Duty) error {
+// judge judges the duties of the view's subject and writes what changed. It
+// returns the verdicts that stood before.
+func (e *Engine) judge(v *view, duties []*judgement.Duty) ([]store.StandingVerdict, error) {
 	if len(duties) == 0 {
-		return nil
+		return nil, nil
 	}
 	g, err := e.gather(v, duties)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	stored, err := v.tx.Verdicts(store.VerdictFilter{Subject: &v.subject})
+	var ids []string // all, if there are many
+	if len(duties) <= 20 {
+		for _, d := range duties {
+			ids = append(ids, d.ID)
+		}
+	}
+	standing, err := v.tx.Standing(v.subject, ids...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	former := make(map[string]evidence.Judgement, len(stored))
-	for _, j := range stored {
-		former[j.Duty] = j
+	former := make(map[string]*store.StandingVerdict, len(standing))
+	for i := range standing {
+		former[standing[i].Duty] = &standing[i]
 	}
 	var write, replaced, changed []evidence.Judgement
 	for _, d := range duties {
 		j := e.decide(v, d, g)
-		old, had := former[d.ID]
-		if had && old.Verdict == j.Verdict {
+		old := former[d.ID]
+		if old != nil && old.Verdict == j.Verdict {
 			j.Since = old.Since
 		}
+		if old != nil && settled(old, j, v.now) {
+			continue
+		}
 		write = append(write, j)
-		if had && old.Same(j) {
+		if old != nil && old.Same(j) {
 			continue
 		}
 		changed = append(changed, j)
-		if had && (old.Verdict != j.Verdict || old.Party != j.Party) {
-			replaced = append(replaced, old)
+		if old != nil && (old.Verdict != j.Verdict || old.Party != j.Party) {
+			past, err := old.Full()
+			if err != nil {
+				return nil, err
+			}
+			replaced = append(replaced, past)
 		}
 	}
+	if v.looking {
+		v.differs = v.differs || len(write) > 0
+		return standing, nil
+	}
 	if err := v.tx.PutVerdicts(write); err != nil {
-		return err
+		return nil, err
 	}
 	if err := v.tx.AddHistory(replaced, v.now); err != nil {
-		return err
+		return nil, err
 	}
 	if len(changed) == 0 {
-		return nil
+		return standing, nil
 	}
 	if err := e.record(v, changed); err != nil {
-		return err
+		return nil, err
 	}
 	v.tx.OnCommit(func() { e.cfg.Changed(changed) })
-	return nil
+	return standing, nil
+}
+
+// settled reports that the stored judgement need not be written again: it says
+// the same on the same evidence, and the timer comes no later than it must. If
+// the timer comes sooner, it judges again and moves the time then.
+func settled(old *store.StandingVerdict, j evidence.Judgement, now time.Time) bool {
+	if !old.Same(j) || old.Control != j.Control || !old.SameEvidence(j) {
+		return false
+	}
+	if old.DueAt.Equal(j.DueAt) {
+		return true
+	}
+	return old.DueAt.After(now) && (j.DueAt.IsZero() || old.DueAt.Before(j.DueAt))
 }
 
 // record tells the ledger of changed judgements: one entry with their digest.
@@ -113,27 +144,26 @@ func (e *Engine) gather(v *view, duties []*judgement.Duty) (*ground, error) {
 		kinds = append(kinds, d.Reads...)
 		shifting = shifting || len(d.Services) > 0
 	}
-	slices.Sort(kinds)
-	facts, err := v.tx.Facts(v.subjects(), slices.Compact(kinds)...)
-	if err != nil {
+	if err := v.load(kinds...); err != nil {
 		return nil, err
 	}
-	for _, f := range facts {
-		k, ok := v.contract.Environment.Kind(f.Kind)
-		if f.Kind == wire.KindAgent && f.Subject == v.subject {
-			g.unseen = unseen(f.Data)
-		}
-		if !ok || v.around[k.Scope] != f.Subject {
-			continue
-		}
-		val, err := v.contract.Environment.Decode(f.Kind, f.Data)
-		if err != nil {
-			g.broken[f.Kind] = err.Error()
-			continue
-		}
-		g.facts[f.Kind], g.values[f.Kind] = f, val
+	if f := v.facts[wire.KindAgent]; f != nil && v.subject.Scope == evidence.ScopeVM {
+		g.unseen = unseen(f.Data)
 	}
-	if g.waivers, err = v.tx.Waivers(v.own(), v.now); err != nil {
+	for _, kind := range kinds {
+		f := v.facts[kind]
+		if _, ok := v.contract.Environment.Kind(kind); !ok || f == nil || g.values[kind] != nil {
+			continue
+		}
+		val, err := v.contract.Environment.Decode(kind, f.Data)
+		if err != nil {
+			g.broken[kind] = err.Error()
+			continue
+		}
+		g.facts[kind], g.values[kind] = *f, val
+	}
+	var err error
+	if g.waivers, err = v.standing(); err != nil {
 		return nil, err
 	}
 	if g.attests, err = v.tx.Attestations(v.own(), v.now); err != nil {

@@ -50,7 +50,7 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		if err != nil || len(due) == 0 {
 			return err
 		}
-		if err := e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.Rejudge(tx, due...) }); err != nil {
+		if err := e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.rejudgeEach(tx, due, false) }); err != nil {
 			return err
 		}
 		if len(due) < atOnce {
@@ -120,7 +120,7 @@ func (e *Engine) CatchUp(ctx context.Context) error {
 	if string(last) == digest {
 		return nil
 	}
-	if err := e.RejudgeAll(ctx, nil); err != nil {
+	if err := e.RejudgeAll(ctx, true, nil); err != nil {
 		return err
 	}
 	return e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return tx.PutSetting(judgedSetting, []byte(digest)) })

@@ -1,7 +1,6 @@
 package posture
 
 import (
-	"context"
 	"time"
 
 	"github.com/demarc/demarc/internal/estate"
@@ -21,13 +20,21 @@ type view struct {
 	vm       *estate.VM // of a subject of scope vm
 	// around are the subjects whose facts duties of this one may read, by scope.
 	around map[evidence.Scope]evidence.Subject
+	// facts are those read so far, by kind; nil where there is none.
+	facts map[string]*evidence.Fact
+	// waivers are read once; see standing.
+	waivers     []evidence.Waiver
+	waiversRead bool
+	// looking: nothing is written, and differs tells that something would be.
+	looking, differs bool
 }
 
 // look finds the subject and what is around it.
 func (e *Engine) look(tx *store.Tx, s evidence.Subject) (*view, error) {
-	v := &view{tx: tx, now: e.cfg.Now(), contract: e.contract.Load(), subject: s, around: map[evidence.Scope]evidence.Subject{
-		evidence.ScopeProvider: evidence.Provider, s.Scope: s,
-	}}
+	v := &view{
+		tx: tx, now: e.cfg.Now(), contract: e.contract.Load(), subject: s, facts: map[string]*evidence.Fact{},
+		around: map[evidence.Scope]evidence.Subject{evidence.ScopeProvider: evidence.Provider, s.Scope: s},
+	}
 	if s.Scope == evidence.ScopeProvider {
 		return v, nil
 	}
@@ -43,15 +50,58 @@ func (e *Engine) look(tx *store.Tx, s evidence.Subject) (*view, error) {
 	return v, nil
 }
 
-// subjects returns the subject and those around it.
-func (v *view) subjects() []evidence.Subject {
-	out := make([]evidence.Subject, 0, len(v.around))
-	for _, scope := range evidence.Scopes {
-		if s, ok := v.around[scope]; ok {
-			out = append(out, s)
+// load reads the facts of the kinds, about the subject or that one around it
+// that the kind is about, unless they were read before.
+func (v *view) load(kinds ...string) error {
+	ask := map[evidence.Scope][]string{}
+	for _, name := range kinds {
+		if _, known := v.facts[name]; known {
+			continue
+		}
+		k, ok := v.contract.Environment.Kind(name)
+		if !ok {
+			k.Scope = v.subject.Scope // of no service any more: it is judged by nothing
+		}
+		v.facts[name] = nil
+		ask[k.Scope] = append(ask[k.Scope], name)
+	}
+	for scope, names := range ask {
+		s, ok := v.around[scope]
+		if !ok {
+			continue
+		}
+		facts, err := v.tx.Facts([]evidence.Subject{s}, names...)
+		if err != nil {
+			return err
+		}
+		for i := range facts {
+			v.facts[facts[i].Kind] = &facts[i]
 		}
 	}
-	return out
+	return nil
+}
+
+// put writes facts about the subject.
+func (v *view) put(facts ...evidence.Fact) error {
+	for i := range facts {
+		v.facts[facts[i].Kind] = &facts[i]
+	}
+	if v.looking {
+		v.differs = v.differs || len(facts) > 0
+		return nil
+	}
+	return v.tx.PutFacts(facts)
+}
+
+// standing returns the waivers about the subject or its tenant that have not ended.
+func (v *view) standing() ([]evidence.Waiver, error) {
+	if v.waiversRead {
+		return v.waivers, nil
+	}
+	var err error
+	v.waivers, err = v.tx.Waivers(v.own(), v.now)
+	v.waiversRead = err == nil
+	return v.waivers, err
 }
 
 // TenantSubject, VDCSubject and VMSubject name things as duties do.
@@ -99,7 +149,8 @@ func (e *Engine) within(tx *store.Tx, s evidence.Subject, duties []*judgement.Du
 		if err != nil {
 			return err
 		}
-		return e.judge(v, mine)
+		_, err = e.judge(v, mine)
+		return err
 	})
 }
 
@@ -135,14 +186,20 @@ func eachWithin(tx *store.Tx, s evidence.Subject, f func(evidence.Subject) error
 
 func eachOfTenant(tx *store.Tx, tenant string, s evidence.Subject, f func(evidence.Subject) error) error {
 	if s.Scope != evidence.ScopeVDC {
-		vdcs, err := tx.VDCs(tenant, store.Page{})
-		if err != nil {
-			return err
-		}
-		for _, d := range vdcs {
-			if err := f(VDCSubject(d)); err != nil {
+		for page := (store.Page{}); ; {
+			vdcs, err := tx.VDCs(tenant, page)
+			if err != nil {
 				return err
 			}
+			for _, d := range vdcs {
+				if err := f(VDCSubject(d)); err != nil {
+					return err
+				}
+			}
+			if len(vdcs) < store.MaxPage {
+				break
+			}
+			page.After = vdcs[len(vdcs)-1].ID
 		}
 	}
 	for page := (store.Page{}); ; {
@@ -163,27 +220,4 @@ func eachOfTenant(tx *store.Tx, tenant string, s evidence.Subject, f func(eviden
 		}
 		page.After = vms[len(vms)-1].ID
 	}
-}
-
-// eachSubject hands every subject but the provider to write, in pages.
-func (e *Engine) eachSubject(ctx context.Context, write func([]evidence.Subject) error) error {
-	const page = 200
-	var all []evidence.Subject
-	err := e.cfg.Store.Read(ctx, func(tx *store.Tx) error {
-		return eachWithin(tx, evidence.Provider, func(s evidence.Subject) error {
-			all = append(all, s)
-			return nil
-		})
-	})
-	if err != nil {
-		return err
-	}
-	for len(all) > 0 {
-		n := min(page, len(all))
-		if err := write(all[:n]); err != nil {
-			return err
-		}
-		all = all[n:]
-	}
-	return nil
 }

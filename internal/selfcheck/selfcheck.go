@@ -4,10 +4,7 @@
 package selfcheck
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
-	"sync"
 	"time"
 
 	"github.com/demarc/demarc/internal/estate"
@@ -163,18 +160,13 @@ func contactsOf(list []estate.Contact, now time.Time) (c contacts) {
 	return c
 }
 
-// Provider is the source of the facts about the provider. It remembers the
-// last verification of the ledger.
+// Provider is the source of the facts about the provider.
 type Provider struct {
-	Ledger    *ledger.Log
+	Ledger   *ledger.Log
+	Verifier *ledger.Verifier
+	// Listeners are the product's own, and Witnesses how many are asked to cosign.
 	Listeners []Listener
-	// Witnesses is how many are asked to cosign.
 	Witnesses int
-	Now       func() time.Time
-
-	mu    sync.Mutex
-	at    time.Time // guarded by mu; of the last verification, zero before the first
-	fault string    // guarded by mu
 }
 
 // Scope implements posture.Source.
@@ -183,27 +175,13 @@ func (*Provider) Scope() evidence.Scope { return evidence.ScopeProvider }
 // Facts implements posture.Source.
 func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evidence.Fact, error) {
 	st := ledgerState{RetentionDays: 3650, Transactional: true, Witnesses: p.Witnesses}
-	head, err := tx.LedgerHead()
+	state, err := p.Ledger.StateWithin(tx)
 	if err != nil {
 		return nil, err
 	}
-	st.Entries = int(head.Size)
-	signed, err := tx.LastLedgerCheckpoint()
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	if st.CheckpointAgeSeconds, err = waiting(tx, signed.Size, head.Size, now); err != nil {
-		return nil, err
-	}
-	cosigned, err := tx.CosignedLedgerCheckpoint(1)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
-	}
-	st.Cosigned = cosigned.Size > 0
-	if st.CosignLagSeconds, err = waiting(tx, cosigned.Size, head.Size, now); err != nil {
-		return nil, err
-	}
-	at, fault := p.Last()
+	st.Entries, st.Cosigned = int(state.Entries), state.Cosigned > 0
+	st.CheckpointAgeSeconds, st.CosignLagSeconds = waiting(state.UnsignedSince, now), waiting(state.UncosignedSince, now)
+	at, fault := p.Verifier.Last()
 	st.Verified, st.Fault = !at.IsZero() && fault == "", fault
 	if !at.IsZero() {
 		st.VerifiedHoursAgo = float64(int(now.Sub(at).Hours()))
@@ -233,54 +211,11 @@ func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evi
 	return out, nil
 }
 
-// waiting is for how long the first entry after size has not been covered, in
-// whole minutes: a finer figure would be a changed fact at every look.
-func waiting(tx *store.Tx, size, head int64, now time.Time) (seconds float64, err error) {
-	if size >= head {
-		return 0, nil
+// waiting is for how long the first entry has not been covered, in whole
+// minutes: a finer figure would be a changed fact at every look. Zero if all are.
+func waiting(since, now time.Time) (seconds float64) {
+	if since.IsZero() {
+		return 0
 	}
-	first, err := tx.LedgerEntries(size, size+1)
-	if err != nil || len(first) == 0 {
-		return 0, err
-	}
-	return now.Sub(first[0].Time).Truncate(time.Minute).Seconds(), nil
-}
-
-// Last returns when the ledger was last verified and what was wrong then.
-func (p *Provider) Last() (at time.Time, fault string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.at, p.fault
-}
-
-// Verify verifies the whole ledger and remembers the result.
-func (p *Provider) Verify(ctx context.Context) error {
-	v, err := p.Ledger.Verify(ctx, nil)
-	if err != nil {
-		return err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.at, p.fault = p.Now(), ""
-	if err := v.Err(); err != nil {
-		p.fault = err.Error()
-		return err
-	}
-	return nil
-}
-
-// Run verifies the ledger at the start and every day, until ctx ends.
-func (p *Provider) Run(ctx context.Context, tell func(error)) error {
-	for {
-		if err := p.Verify(ctx); err != nil && ctx.Err() == nil {
-			tell(err)
-		}
-		t := time.NewTimer(24 * time.Hour)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return nil
-		case <-t.C:
-		}
-	}
+	return now.Sub(since).Truncate(time.Minute).Seconds()
 }

@@ -56,6 +56,16 @@ type Deriver interface {
 	Derive(in Input) ([]Derived, error)
 }
 
+// Comparer is the optional ability of a Deriver to tell cheaply that a change
+// leaves its result as it is.
+type Comparer interface {
+	Deriver
+	// Affected reports whether Derive may give another result for now than for
+	// before. They differ in facts of the changed kinds only, of which both
+	// have one; Observed does not count. It may be wrong in saying yes only.
+	Affected(before, now Input, changed []string) bool
+}
+
 // Preparer is the optional ability of a service to look at the fact kinds of
 // all services before it is used, for instance to check the expressions that
 // it judges facts by. Services do not import each other; this is how one

@@ -123,7 +123,7 @@ func (tx *Tx) agentsForIngest(ids []string, lock bool) (map[string]AgentIngest, 
 		ColumnExpr("i.offset_us, i.lost, i.rejected, i.rejections, i.former").
 		Join("JOIN tenant AS t ON t.id = a.tenant_id").
 		Join("LEFT JOIN agent_ingest AS i ON i.agent_id = a.id").
-		Where("a.id IN (?)", bun.In(ids)).
+		Where("a.id IN (?)", bun.List(ids)).
 		Order("a.id") // one order for all, so that two servers cannot wait for each other
 	if lock {
 		q = q.For("UPDATE OF a")

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -129,8 +130,21 @@ func (tx *Tx) VMsNamed(ref string) ([]estate.VM, error) {
 
 // VMByID returns the VM of that id, of whichever tenant.
 func (tx *Tx) VMByID(id string) (estate.VM, error) {
-	var row vmRow
-	return one(tx, tx.db.NewSelect().Where("id = ?", id), &row, "VM", id, vmRow.vm)
+	vms, err := list(tx, "VMs", "SELECT id, tenant_id, vdc_id, name, state, declared, created_at, version FROM vm WHERE id = ?", []any{id},
+		func(rows *sql.Rows) (estate.VM, error) {
+			var r vmRow
+			if err := rows.Scan(&r.ID, &r.TenantID, &r.VdcID, &r.Name, &r.State, &r.Declared, &r.CreatedAt, &r.Version); err != nil {
+				return estate.VM{}, err
+			}
+			return r.vm()
+		})
+	if err == nil && len(vms) == 0 {
+		err = fmt.Errorf("VM %q: %w", id, ErrNotFound)
+	}
+	if err != nil {
+		return estate.VM{}, err
+	}
+	return vms[0], nil
 }
 
 // VMs lists the VMs of a tenant, of all tenants if tenant is empty.

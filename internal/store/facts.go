@@ -1,7 +1,7 @@
 package store
 
 import (
-	"fmt"
+	"database/sql"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -45,22 +45,38 @@ func (tx *Tx) Fact(s evidence.Subject, kind string) (evidence.Fact, error) {
 	return one(tx, q, &row, "fact", kind, factRow.fact)
 }
 
+const factColumns = "scope, subject_id, kind, tenant_id, data, digest, observed_at, changed_at, source, again_at"
+
 // Facts returns the latest facts about the subjects, of the given kinds or of
 // all kinds if none is given.
 func (tx *Tx) Facts(subjects []evidence.Subject, kinds ...string) ([]evidence.Fact, error) {
-	if len(subjects) == 0 {
-		return nil, nil
-	}
-	q := tx.db.NewSelect().WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
-		for scope, ids := range byScope(subjects) {
-			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+	var all []evidence.Fact
+	for scope, ids := range byScope(subjects) {
+		where, args := in("subject_id", ids)
+		args = append([]any{scope}, args...)
+		if len(kinds) > 0 {
+			ofKind, names := in("kind", kinds)
+			where, args = where+" AND "+ofKind, append(args, names...)
 		}
-		return q
-	})
-	if len(kinds) > 0 {
-		q = q.Where("kind IN (?)", bun.In(kinds))
+		facts, err := list(tx, "facts", "SELECT "+factColumns+" FROM fact WHERE scope = ? AND "+where, args, scanFact)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, facts...)
 	}
-	return many(tx, q, "facts", factRow.fact)
+	return all, nil
+}
+
+func scanFact(rows *sql.Rows) (evidence.Fact, error) {
+	var r factRow
+	var data []byte
+	err := rows.Scan(&r.Scope, &r.SubjectID, &r.Kind, &r.TenantID, &data, &r.Digest, &r.ObservedAt, &r.ChangedAt, &r.Source, &r.AgainAt)
+	if err != nil {
+		return evidence.Fact{}, err
+	}
+	f, err := r.fact()
+	f.Data = data
+	return f, err
 }
 
 func byScope(subjects []evidence.Subject) map[string][]string {
@@ -73,26 +89,32 @@ func byScope(subjects []evidence.Subject) map[string][]string {
 
 // PutFacts replaces facts by newer ones. ChangedAt is kept by the caller.
 func (tx *Tx) PutFacts(facts []evidence.Fact) error {
-	for chunk := range chunks(facts, 100) {
-		rows := make([]factRow, len(chunk))
-		for i, f := range chunk {
-			rows[i] = factRow{
-				Scope: string(f.Subject.Scope), SubjectID: f.Subject.ID, Kind: f.Kind, TenantID: f.Subject.Tenant,
-				Data: string(f.Data), Digest: f.Digest, ObservedAt: micros(f.ObservedAt), ChangedAt: micros(f.ChangedAt), Source: f.Source,
-			}
-			if !f.Again.IsZero() {
-				us := micros(f.Again)
-				rows[i].AgainAt = &us
-			}
-		}
-		_, err := tx.db.NewInsert().Model(&rows).On("CONFLICT (scope, subject_id, kind) DO UPDATE").
-			Set("data = EXCLUDED.data").Set("digest = EXCLUDED.digest").Set("observed_at = EXCLUDED.observed_at").
-			Set("changed_at = EXCLUDED.changed_at").Set("source = EXCLUDED.source").Set("again_at = EXCLUDED.again_at").Exec(tx.ctx)
+	for _, f := range facts {
+		err := tx.exec("write facts", "INSERT INTO fact ("+factColumns+") VALUES (?,?,?,?,?,?,?,?,?,?) ON CONFLICT (scope, subject_id, kind) DO UPDATE SET "+
+			"data = EXCLUDED.data, digest = EXCLUDED.digest, observed_at = EXCLUDED.observed_at, changed_at = EXCLUDED.changed_at, "+
+			"source = EXCLUDED.source, again_at = EXCLUDED.again_at",
+			string(f.Subject.Scope), f.Subject.ID, f.Kind, f.Subject.Tenant, string(f.Data), f.Digest,
+			micros(f.ObservedAt), micros(f.ChangedAt), f.Source, microsOrNull(f.Again))
 		if err != nil {
-			return fmt.Errorf("write facts: %w", err)
+			return err
 		}
 	}
 	return nil
+}
+
+// RenewFact notes when the stored fact was seen again, as it is, and when it
+// is to be made again.
+func (tx *Tx) RenewFact(f evidence.Fact) error {
+	return tx.exec("renew a fact", "UPDATE fact SET observed_at = ?, again_at = ? WHERE scope = ? AND subject_id = ? AND kind = ?",
+		micros(f.ObservedAt), microsOrNull(f.Again), string(f.Subject.Scope), f.Subject.ID, f.Kind)
+}
+
+// microsOrNull converts a time of which zero means never.
+func microsOrNull(t time.Time) any {
+	if t.IsZero() {
+		return nil
+	}
+	return micros(t)
 }
 
 // ConfirmFacts notes that the stored facts of these kinds were seen again, as
@@ -102,12 +124,9 @@ func (tx *Tx) ConfirmFacts(s evidence.Subject, kinds []string, observed time.Tim
 		return nil
 	}
 	us := micros(observed)
-	_, err := tx.db.NewUpdate().Table("fact").Set("observed_at = ?", us).
-		Where("scope = ? AND subject_id = ? AND kind IN (?) AND observed_at < ?", string(s.Scope), s.ID, bun.In(kinds), us).Exec(tx.ctx)
-	if err != nil {
-		return fmt.Errorf("confirm facts: %w", err)
-	}
-	return nil
+	ofKind, names := in("kind", kinds)
+	return tx.exec("confirm facts", "UPDATE fact SET observed_at = ? WHERE scope = ? AND subject_id = ? AND observed_at < ? AND "+ofKind,
+		append([]any{us, string(s.Scope), s.ID, us}, names...)...)
 }
 
 // chunks yields s in pieces of at most n items.

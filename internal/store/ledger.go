@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"encoding/hex"
 	"errors"
@@ -36,34 +35,17 @@ type LedgerHead struct {
 
 // The statements of an act with one entry.
 const (
-	selectLedgerHead     = "SELECT size, frontier FROM ledger_head WHERE id = 1"
-	advanceLedgerHead    = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1 AND size = ? AND frontier = ?"
+	selectLedgerHead  = "SELECT size, frontier FROM ledger_head WHERE id = 1"
+	advanceLedgerHead = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1 AND size = ? AND frontier = ?"
+	extendLedger      = "WITH advanced AS (" + advanceLedgerHead + " RETURNING 1) " +
+		"INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) " +
+		"SELECT v.* FROM (VALUES (?::bigint, ?::bigint, ?::text, ?::bigint, ?::text, ?::text, ?::text, ?::text, ?::bytea, ?::bytea)) v, advanced"
 	updateLedgerHead     = "UPDATE ledger_head SET size = ?, frontier = ? WHERE id = 1"
 	selectLedgerSequence = "SELECT coalesce(max(sequence), 0) FROM ledger_entry WHERE tenant = ?"
 	insertLedgerEntry    = "INSERT INTO ledger_entry (idx, time, tenant, sequence, actor, action, subject, digests, salt, leaf) VALUES (?,?,?,?,?,?,?,?,?,?)"
 )
 
-// prepareLedger compiles them once. SQLite would otherwise spend as much on that
-// as on the rest of a small transaction; for PostgreSQL, pgx keeps them compiled.
-func (s *Store) prepareLedger(ctx context.Context) error {
-	if s.dialect == "postgres" {
-		return nil
-	}
-	s.prepared = map[string]*sql.Stmt{}
-	for _, query := range []string{selectLedgerHead, advanceLedgerHead, updateLedgerHead, selectLedgerSequence, insertLedgerEntry} {
-		stmt, err := s.writer.DB.PrepareContext(ctx, query) // closed with the database
-		if err != nil {
-			return fmt.Errorf("compile %q: %w", query, err)
-		}
-		s.prepared[query] = stmt
-	}
-	return nil
-}
-
 func (tx *Tx) ledgerRow(query string, args ...any) *sql.Row {
-	if stmt, ok := tx.prepared[query]; ok {
-		return tx.db.Tx.StmtContext(tx.ctx, stmt).QueryRowContext(tx.ctx, args...)
-	}
 	return tx.db.Tx.QueryRowContext(tx.ctx, tx.numbered(query), args...)
 }
 
@@ -73,12 +55,7 @@ func (tx *Tx) ledgerExec(query string, args ...any) error {
 }
 
 func (tx *Tx) ledgerExecCount(query string, args ...any) (changed int64, err error) {
-	var result sql.Result
-	if stmt, ok := tx.prepared[query]; ok {
-		result, err = tx.db.Tx.StmtContext(tx.ctx, stmt).ExecContext(tx.ctx, args...)
-	} else {
-		result, err = tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
-	}
+	result, err := tx.db.Tx.ExecContext(tx.ctx, tx.numbered(query), args...)
 	if err != nil {
 		return 0, err
 	}
@@ -117,18 +94,34 @@ func (tx *Tx) SetLedgerHead(h LedgerHead) error {
 	return nil
 }
 
-// AdvanceLedgerHead replaces the head if it is still old, and then holds it until
-// the transaction ends as LockLedger does. It reports whether it was.
-func (tx *Tx) AdvanceLedgerHead(old, next LedgerHead) (ok bool, err error) {
-	n, err := tx.ledgerExecCount(advanceLedgerHead, next.Size, next.Frontier, old.Size, old.Frontier)
+// ExtendLedger replaces the head and adds rows if the head is still old, and then
+// holds it until the transaction ends as LockLedger does. It reports whether it
+// was; if not, nothing is written.
+func (tx *Tx) ExtendLedger(old, next LedgerHead, rows []LedgerEntry) (ok bool, err error) {
+	head := []any{next.Size, next.Frontier, old.Size, old.Frontier}
+	if tx.postgres && len(rows) == 1 { // most often so; one trip to the server instead of two
+		n, err := tx.ledgerExecCount(extendLedger, append(head, rows[0].columns()...)...)
+		if err != nil {
+			return false, fmt.Errorf("append entry %d to the ledger: %w", old.Size, err)
+		}
+		return n == 1, nil
+	}
+	n, err := tx.ledgerExecCount(advanceLedgerHead, head...)
 	if err != nil {
 		return false, fmt.Errorf("advance the head of the ledger: %w", err)
 	}
-	return n == 1, nil
+	if n != 1 {
+		return false, nil
+	}
+	return true, tx.InsertLedgerEntries(rows)
 }
 
 // insertRows bounds a statement: SQLite takes 32,766 values in one.
 const insertRows = 250
+
+func (r *LedgerEntry) columns() []any {
+	return []any{r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf}
+}
 
 // InsertLedgerEntries adds rows, in as few statements as the databases allow.
 func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
@@ -137,8 +130,7 @@ func (tx *Tx) InsertLedgerEntries(rows []LedgerEntry) error {
 		n := min(len(rows), insertRows)
 		args := make([]any, 0, n*columns)
 		for i := range rows[:n] {
-			r := &rows[i]
-			args = append(args, r.Index, r.Time.UnixMicro(), r.Tenant, r.Sequence, r.Actor, r.Action, r.Subject, r.Digests, r.Salt, r.Leaf)
+			args = append(args, rows[i].columns()...)
 		}
 		query := insertLedgerEntry + strings.Repeat(",(?,?,?,?,?,?,?,?,?,?)", n-1)
 		if err := tx.ledgerExec(query, args...); err != nil {

@@ -41,7 +41,7 @@ func (s *Store) classify(err error) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return &refusal{ErrNotFound, ErrNotFound.Error(), err}
 	}
-	if kind, text := diagnose(err); kind != nil {
+	if text, kind := diagnose(err); kind != nil {
 		return &refusal{kind, text, err}
 	}
 	if s.dialect == "postgres" && unreachable(err) {
@@ -51,7 +51,7 @@ func (s *Store) classify(err error) error {
 }
 
 // diagnose reads the error code of either database.
-func diagnose(err error) (kind error, text string) {
+func diagnose(err error) (text string, kind error) {
 	const (
 		exists   = "it exists already"
 		dangling = "it refers to something that is not there, or something refers to it"
@@ -60,34 +60,34 @@ func diagnose(err error) (kind error, text string) {
 	if le, ok := errors.AsType[*sqlite.Error](err); ok {
 		switch le.Code() {
 		case sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE:
-			return ErrConflict, exists
+			return exists, ErrConflict
 		case sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
-			return ErrConflict, dangling
+			return dangling, ErrConflict
 		case sqlite3.SQLITE_CONSTRAINT_TRIGGER:
-			return ErrConflict, guard(le.Error())
+			return guard(le.Error()), ErrConflict
 		}
 		switch le.Code() & 0xff {
 		case sqlite3.SQLITE_CONSTRAINT:
-			return ErrConflict, malform
+			return malform, ErrConflict
 		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-			return ErrUnavailable, ErrUnavailable.Error()
+			return ErrUnavailable.Error(), ErrUnavailable
 		}
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch {
 		case pg.Code == "23505":
-			return ErrConflict, exists
+			return exists, ErrConflict
 		case pg.Code == "23503":
-			return ErrConflict, dangling
+			return dangling, ErrConflict
 		case pg.Code[:2] == "23":
-			return ErrConflict, malform
+			return malform, ErrConflict
 		case pg.Code == "P0001":
-			return ErrConflict, pg.Message
+			return pg.Message, ErrConflict
 		case strings.Contains("53 57 58 08", pg.Code[:2]): // resources, shutdown, system, connection
-			return ErrUnavailable, ErrUnavailable.Error()
+			return ErrUnavailable.Error(), ErrUnavailable
 		}
 	}
-	return nil, ""
+	return "", nil
 }
 
 // guard takes a trigger's own words out of SQLite's message

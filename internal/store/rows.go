@@ -70,7 +70,7 @@ func insert[R any](tx *Tx, row *R, what string) error {
 	if err == nil {
 		return nil
 	}
-	if kind, text := diagnose(err); kind != nil {
+	if text, kind := diagnose(err); kind != nil {
 		return &refusal{kind, what + ": " + text, err}
 	}
 	return fmt.Errorf("write %s: %w", what, err)
@@ -80,7 +80,7 @@ func insert[R any](tx *Tx, row *R, what string) error {
 // meanwhile, or a condition of the update does not hold.
 func changed(res sql.Result, err error, what, ref string) error {
 	if err != nil {
-		if kind, text := diagnose(err); kind != nil {
+		if text, kind := diagnose(err); kind != nil {
 			return &refusal{kind, what + " " + ref + ": " + text, err}
 		}
 		return fmt.Errorf("change %s: %w", what, err)

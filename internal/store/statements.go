@@ -1,7 +1,9 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -46,7 +48,16 @@ func (tx *Tx) InsertAttestation(a evidence.Attestation) error {
 // Attestations returns those about the subjects that were not withdrawn and
 // end after t.
 func (tx *Tx) Attestations(subjects []evidence.Subject, t time.Time) ([]evidence.Attestation, error) {
-	return many(tx, standing(tx, subjects, t), "attestations", attestationRow.attestation)
+	const columns = "id, tenant_id, scope, subject_id, duty, made_by, statement, attachments, created_at, effective_at, expires_at, withdrawn_at"
+	return standing(tx, "attestation", columns, subjects, t, func(rows *sql.Rows) (evidence.Attestation, error) {
+		var r attestationRow
+		err := rows.Scan(&r.ID, &r.TenantID, &r.Scope, &r.SubjectID, &r.Duty, &r.MadeBy, &r.Statement, &r.Attachments,
+			&r.CreatedAt, &r.EffectiveAt, &r.ExpiresAt, &r.WithdrawnAt)
+		if err != nil {
+			return evidence.Attestation{}, err
+		}
+		return r.attestation()
+	})
 }
 
 // AttestationList returns all attestations of a tenant, past ones too.
@@ -93,7 +104,16 @@ func (tx *Tx) InsertWaiver(w evidence.Waiver) error {
 
 // Waivers returns those about the subjects that were not withdrawn and end after t.
 func (tx *Tx) Waivers(subjects []evidence.Subject, t time.Time) ([]evidence.Waiver, error) {
-	return many(tx, standing(tx, subjects, t), "waivers", waiverRow.waiver)
+	const columns = "id, tenant_id, scope, subject_id, duty, accepted_by, reason, created_at, effective_at, expires_at, withdrawn_at"
+	return standing(tx, "waiver", columns, subjects, t, func(rows *sql.Rows) (evidence.Waiver, error) {
+		var r waiverRow
+		err := rows.Scan(&r.ID, &r.TenantID, &r.Scope, &r.SubjectID, &r.Duty, &r.AcceptedBy, &r.Reason,
+			&r.CreatedAt, &r.EffectiveAt, &r.ExpiresAt, &r.WithdrawnAt)
+		if err != nil {
+			return evidence.Waiver{}, err
+		}
+		return r.waiver()
+	})
 }
 
 // WaiverList returns all waivers of a tenant, past ones too.
@@ -107,14 +127,25 @@ func (tx *Tx) Waiver(tenant, id string) (evidence.Waiver, error) {
 	return one(tx, tx.db.NewSelect().Where("tenant_id = ? AND id = ?", tenant, id), &row, "waiver", id, waiverRow.waiver)
 }
 
-func standing(tx *Tx, subjects []evidence.Subject, t time.Time) *bun.SelectQuery {
-	return tx.db.NewSelect().Where("withdrawn_at IS NULL AND expires_at > ?", micros(t)).
-		WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
-			for scope, ids := range byScope(subjects) {
-				q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
-			}
-			return q
-		}).Order("id")
+// standing is a query past bun: most subjects have no statement, and it is
+// asked for at every change.
+func standing[T any](tx *Tx, table, columns string, subjects []evidence.Subject, t time.Time, scan func(*sql.Rows) (T, error)) ([]T, error) {
+	query := "SELECT " + columns + " FROM " + table + " WHERE withdrawn_at IS NULL AND expires_at > ? AND "
+	where, args := about(subjects)
+	return list(tx, table+"s", query+where+" ORDER BY id", append([]any{micros(t)}, args...), scan)
+}
+
+// about is the condition that a row concerns one of the subjects.
+func about(subjects []evidence.Subject) (where string, args []any) {
+	parts := make([]string, len(subjects))
+	for i, s := range subjects {
+		parts[i] = "(scope = ? AND subject_id = ?)"
+		args = append(args, string(s.Scope), s.ID)
+	}
+	if len(parts) == 0 {
+		return "1 = 0", nil
+	}
+	return "(" + strings.Join(parts, " OR ") + ")", args
 }
 
 // Withdraw ends an attestation or waiver ("attestation", "waiver") of a tenant
@@ -173,11 +204,16 @@ func (tx *Tx) AddPolicy(p *Policy) error {
 
 // Policies returns the newest version of each service's policy about the subjects.
 func (tx *Tx) Policies(subjects []evidence.Subject) ([]Policy, error) {
-	q := tx.db.NewSelect().WhereGroup(" AND ", func(q *bun.SelectQuery) *bun.SelectQuery {
-		for scope, ids := range byScope(subjects) {
-			q = q.WhereOr("scope = ? AND subject_id IN (?)", scope, bun.In(ids))
+	where, args := about(subjects)
+	const columns = "scope, subject_id, service, version, tenant_id, document, digest, created_at, made_by"
+	query := "SELECT " + columns + " FROM policy WHERE " + where + " AND version = (SELECT MAX(p.version) FROM policy AS p " +
+		"WHERE p.scope = policy.scope AND p.subject_id = policy.subject_id AND p.service = policy.service)"
+	return list(tx, "policies", query, args, func(rows *sql.Rows) (Policy, error) {
+		var r policyRow
+		err := rows.Scan(&r.Scope, &r.SubjectID, &r.Service, &r.Version, &r.TenantID, &r.Document, &r.Digest, &r.CreatedAt, &r.MadeBy)
+		if err != nil {
+			return Policy{}, err
 		}
-		return q
-	}).Where("version = (SELECT MAX(p.version) FROM policy AS p WHERE p.scope = policy_row.scope AND p.subject_id = policy_row.subject_id AND p.service = policy_row.service)")
-	return many(tx, q, "policies", policyRow.policy)
+		return r.policy()
+	})
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
-	_ "modernc.org/sqlite" // database/sql driver "sqlite"
 )
 
 // Errors that callers tell apart. Others are faults of the database.
@@ -44,8 +43,6 @@ type Store struct {
 	dialect string // "sqlite" or "postgres"
 	writer  *bun.DB
 	reader  *bun.DB
-	// prepared are statements of writer that are compiled once; see prepare.
-	prepared map[string]*sql.Stmt
 }
 
 // Open opens the database that dsn names and brings its schema up to date:
@@ -60,7 +57,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	var err error
 	switch scheme {
 	case "sqlite":
-		s, err = openSQLite(rest)
+		s = openSQLite(rest)
 	case "postgres", "postgresql":
 		s, err = openPostgres(dsn)
 	default:
@@ -70,10 +67,6 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		return nil, err
 	}
 	if err := s.migrate(ctx); err != nil {
-		s.Close()
-		return nil, err
-	}
-	if err := s.prepareLedger(ctx); err != nil {
 		s.Close()
 		return nil, err
 	}
@@ -89,26 +82,15 @@ func redact(dsn string) string {
 	return u.Redacted()
 }
 
-func openSQLite(path string) (*Store, error) {
+func openSQLite(path string) *Store {
 	dsn := "file:" + filepath.ToSlash(path) + "?_txlock=immediate" +
 		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 		"&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)"
-	w, err := sql.Open("sqlite", dsn)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
+	w := openSQLiteFile(dsn)
 	w.SetMaxOpenConns(1) // SQLite has one writer; queueing here beats SQLITE_BUSY
-	r, err := sql.Open("sqlite", dsn+"&_pragma=query_only(1)")
-	if err != nil {
-		w.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
+	r := openSQLiteFile(dsn + "&_pragma=query_only(1)")
 	r.SetMaxOpenConns(4)
-	return &Store{
-		dialect: "sqlite",
-		writer:  bun.NewDB(w, sqlitedialect.New()),
-		reader:  bun.NewDB(r, sqlitedialect.New()),
-	}, nil
+	return &Store{dialect: "sqlite", writer: bun.NewDB(w, sqlitedialect.New()), reader: bun.NewDB(r, sqlitedialect.New())}
 }
 
 func openPostgres(dsn string) (*Store, error) {
@@ -140,7 +122,6 @@ type Tx struct {
 	ctx      context.Context
 	db       bun.Tx
 	postgres bool
-	prepared map[string]*sql.Stmt // nil in a transaction that reads
 	after    []func()
 }
 
@@ -185,9 +166,6 @@ func (s *Store) run(ctx context.Context, db *bun.DB, opts *sql.TxOptions, fn fun
 		return nil, s.classify(err)
 	}
 	tx := &Tx{ctx: ctx, db: btx, postgres: s.dialect == "postgres"}
-	if db == s.writer {
-		tx.prepared = s.prepared
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			btx.Rollback()

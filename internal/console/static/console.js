@@ -141,6 +141,7 @@
     const choice = $("#verdict", fresh);
     if (choice && filter.verdict) { const v = filter.verdict.value; filter.verdict.replaceChildren(...choice.children); filter.verdict.value = v; }
     apply();
+    tell();
   }
   const face = (chip) => { const c = chip.cloneNode(true); c.hidden = false; c.classList.remove("flash"); return c.outerHTML; };
   function placeHalf(old, fresh) {
@@ -162,14 +163,20 @@
   function lost(text) { banner.textContent = text; banner.hidden = false; }
 
   const words = { "met": "met", "not-met": "not met", "unknown": "unknown", "not-applicable": "not applicable", "waived": "waived" };
+  let heard = [];
+  function tell() {
+    if (heard.length === 1) announce.textContent = `${heard[0].duty} of ${heard[0].subject.name} is now ${words[heard[0].verdict] || heard[0].verdict}.`;
+    if (heard.length > 1) announce.textContent = `${heard.length} verdicts have changed.`;
+    heard = [];
+  }
   const stream = new EventSource(matrix.dataset.events);
   stream.addEventListener("verdict", (e) => {
-    try {
-      const v = JSON.parse(e.data);
-      announce.textContent = `${v.duty} of ${v.subject.name} is now ${words[v.verdict] || v.verdict}.`;
-    } catch { /* the page itself tells */ }
+    try { heard.push(JSON.parse(e.data)); } catch { /* the page itself tells */ }
     update();
   });
+  // What no event of this tenant tells: the provider's own estate, and
+  // subscriptions that begin or end.
+  setInterval(() => { if (!document.hidden) update(); }, 60 * pause);
   stream.addEventListener("lost", () => location.reload());
   stream.addEventListener("open", () => {
     banner.hidden = true;

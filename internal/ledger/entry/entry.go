@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -45,13 +44,6 @@ const (
 	MaxDigests    = 16
 )
 
-var (
-	identifier = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/+=-]*$`)
-	action     = regexp.MustCompile(`^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+$`)
-	digestName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
-	digest     = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-)
-
 // Check reports what is wrong with e.
 func (e *Entry) Check() error {
 	switch {
@@ -59,22 +51,22 @@ func (e *Entry) Check() error {
 		return e.refuse("time", e.Time.String(), "a time between 1970 and 9999")
 	case e.Sequence < 0:
 		return fmt.Errorf("%w: sequence %d is negative", ErrInvalid, e.Sequence)
-	case e.Tenant != "" && !within(identifier, e.Tenant):
+	case e.Tenant != "" && !isIdentifier(e.Tenant):
 		return e.refuse("tenant", e.Tenant, identifierForm)
-	case !within(identifier, e.Actor):
+	case !isIdentifier(e.Actor):
 		return e.refuse("actor", e.Actor, identifierForm)
-	case !within(action, e.Action):
+	case !isAction(e.Action):
 		return e.refuse("action", e.Action, "lower-case words joined by dots, such as subscription.create")
-	case !within(identifier, e.Subject):
+	case !isIdentifier(e.Subject):
 		return e.refuse("subject", e.Subject, identifierForm)
 	case len(e.Digests) > MaxDigests:
 		return fmt.Errorf("%w: %d digests; at most %d are kept, so digest a list of them instead", ErrInvalid, len(e.Digests), MaxDigests)
 	}
 	for name, d := range e.Digests {
-		if !digestName.MatchString(name) {
+		if !isDigestName(name) {
 			return e.refuse("name of a digest", name, "a lower-case word")
 		}
-		if !digest.MatchString(d) {
+		if !isDigest(d) {
 			return e.refuse("digest "+name, d, "sha256: and 64 lower-case hex digits")
 		}
 	}
@@ -82,10 +74,6 @@ func (e *Entry) Check() error {
 }
 
 const identifierForm = "1 to 256 of letters, digits and . _ : / + = - that begin with a letter or digit; names of people and mail addresses do not belong here"
-
-func within(form *regexp.Regexp, s string) bool {
-	return len(s) <= MaxIdentifier && form.MatchString(s)
-}
 
 // refuse says what form a member should have had. The value is not repeated:
 // it may be the secret that must not be in an entry.

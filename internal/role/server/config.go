@@ -52,6 +52,10 @@ type Config struct {
 	Ready func(Started)
 }
 
+// TokenFile, in the data directory, has the first administrator's token, for
+// the command line of whoever runs the server. It may be deleted.
+const TokenFile = "admin.token"
+
 // Started says where the server is reached.
 type Started struct {
 	// URL is the console's address, AgentServer the one that agents enrol at.

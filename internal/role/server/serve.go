@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// serve returns a part that serves the handler on l until it is told to stop;
-// requests under way then have a few seconds to finish.
+// serve returns a part that serves the handler on l.
 func (s *server) serve(l net.Listener, handler http.Handler, conf *tls.Config) func(context.Context) error {
 	return func(ctx context.Context) error {
 		srv := &http.Server{
@@ -29,21 +28,27 @@ func (s *server) serve(l net.Listener, handler http.Handler, conf *tls.Config) f
 			conf.NextProtos = []string{"h2", "http/1.1"}
 			l = tls.NewListener(l, conf)
 		}
-		failed := make(chan error, 1)
-		go func() { failed <- srv.Serve(l) }()
-		select {
-		case err := <-failed:
-			return err
-		case <-ctx.Done():
-		}
-		sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if err := srv.Shutdown(sctx); err != nil {
-			srv.Close()
-		}
-		if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
+		return Serve(ctx, srv, l)
 	}
+}
+
+// Serve serves on l until ctx ends; requests under way then have a few seconds
+// to finish.
+func Serve(ctx context.Context, srv *http.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(sctx); err != nil {
+		srv.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }

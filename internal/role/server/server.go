@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &server{cfg: cfg}
 	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
-		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces,
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -85,6 +85,7 @@ type server struct {
 	ledger                 *ledger.Log
 	witnesses              *ledger.Witnesses
 	self                   *selfcheck.Provider
+	verifier               *ledger.Verifier
 	identities             *identity.Identities
 	firstToken             string
 	http                   net.Listener
@@ -172,8 +173,18 @@ func (s *server) openLedger(ctx context.Context) error {
 	if s.witnesses, err = ledger.NewWitnesses(s.ledger, &http.Client{Timeout: 10 * time.Second}, addresses); err != nil {
 		return err
 	}
+	s.verifier = ledger.NewVerifier(s.ledger, 24*time.Hour)
 	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
-	s.firstToken, err = s.identities.FirstStart(ctx)
+	return nil
+}
+
+// administrator makes the first administrator, last of all: a start that fails
+// must not use up the token that is shown once. The token is in its file before
+// it counts.
+func (s *server) administrator(ctx context.Context) (err error) {
+	s.firstToken, err = s.identities.FirstStart(ctx, func(token string) error {
+		return durable.WriteFile(filepath.Join(s.cfg.DataDir, TokenFile), []byte(token+"\n"), 0o600)
+	})
 	return err
 }
 
@@ -199,7 +210,7 @@ func (s *server) listen(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.self = &selfcheck.Provider{Ledger: s.ledger, Witnesses: len(s.cfg.Witnesses), Now: s.cfg.Now}
+	s.self = &selfcheck.Provider{Ledger: s.ledger, Verifier: s.verifier, Witnesses: len(s.cfg.Witnesses)}
 	for _, l := range []selfcheck.Listener{
 		{Address: s.http.Addr().String()}, {Address: s.https.Addr().String(), TLS: true}, {Address: s.cfg.BusListen, TLS: true},
 	} {
@@ -355,7 +366,7 @@ func (s *server) openStores(context.Context) (err error) {
 func (s *server) openFaces(context.Context) error {
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
-		Ledger: s.ledger, Verifier: s.self, Events: s.broker, Services: s.services, Keys: s.keys,
+		Ledger: s.ledger, Verifier: s.verifier, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 	})
 	mux := http.NewServeMux()
@@ -413,9 +424,7 @@ func (s *server) run(ctx context.Context) error {
 	return rungroup.Run(ctx,
 		rungroup.Part{Name: "ledger checkpoints", Run: s.ledger.Run},
 		rungroup.Part{Name: "ledger witnesses", Run: s.witnesses.Run},
-		rungroup.Part{Name: "ledger verification", Run: func(ctx context.Context) error {
-			return s.self.Run(ctx, func(err error) { log.Error("the ledger could not be verified", "error", err) })
-		}},
+		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/cli"
+	"github.com/demarc/demarc/internal/role/server"
 )
 
 // saveProfile lets the command line of this user find the server. A profile
@@ -31,7 +32,7 @@ func (m *machine) saveProfile() error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	token, err := filepath.Abs(m.dir("admin.token"))
+	token, err := filepath.Abs(m.dir(server.TokenFile))
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/demarc/demarc/api"
-	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/role/server"
 )
 
@@ -127,11 +126,10 @@ func (m *machine) bring(ctx context.Context) error {
 
 // token returns the administrator's token, which the first start has kept.
 func (m *machine) token() (string, error) {
-	path := m.dir("admin.token")
-	if t := m.started.FirstToken; t != "" {
-		return t, durable.WriteFile(path, []byte(t+"\n"), 0o600)
+	if m.started.FirstToken != "" {
+		return m.started.FirstToken, nil
 	}
-	raw, err := os.ReadFile(path)
+	raw, err := os.ReadFile(m.dir(server.TokenFile))
 	if err != nil {
 		return "", fmt.Errorf("the administrator's token of this data directory: %w; put a token there, or begin anew with another --data", err)
 	}

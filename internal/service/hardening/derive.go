@@ -24,7 +24,7 @@ func (s *Service) Derive(in service.Input) ([]service.Derived, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := s.gather(in)
+	j := s.gather(in, ^uint64(0))
 	family := j.family()
 	if j.have == 0 || (family != "" && !slices.Contains(families, family)) {
 		return nil, nil
@@ -46,4 +46,46 @@ func (s *Service) Derive(in service.Input) ([]service.Derived, error) {
 	}
 	r.finish(categories)
 	return []service.Derived{{Kind: FactResult, Data: r, Observed: j.observed(), Again: t.again}}, nil
+}
+
+// Affected implements service.Comparer: it applies the rules that read changed
+// facts to the facts before and now.
+func (s *Service) Affected(before, now service.Input, changed []string) bool {
+	if s.env == nil {
+		return true
+	}
+	var mask uint64
+	for i, kind := range s.reads {
+		if slices.Contains(changed, kind) {
+			mask |= 1 << i
+		}
+	}
+	if mask&(1<<s.osBit) != 0 {
+		return true // another system may have another baseline
+	}
+	policy, err := ParsePolicy(now.Policy)
+	if err != nil {
+		return true
+	}
+	level := max(policy.Level, 1)
+	need := uint64(1) << s.osBit
+	for i := range s.rules {
+		if s.rules[i].need&mask != 0 && s.rules[i].Level <= level {
+			need |= s.rules[i].need
+		}
+	}
+	a, b := s.gather(before, need), s.gather(now, need)
+	family := b.family()
+	for i := range s.rules {
+		rule := &s.rules[i]
+		if rule.need&mask == 0 || rule.Level > level || (family != "" && !slices.Contains(rule.Families, family)) {
+			continue
+		}
+		statusA, messageA := a.status(rule, family)
+		statusB, messageB := b.status(rule, family)
+		if statusA != statusB || messageA != messageB {
+			return true
+		}
+	}
+	return false
 }

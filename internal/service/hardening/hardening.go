@@ -57,6 +57,7 @@ var (
 	_ service.Deriver       = (*Service)(nil)
 	_ service.Preparer      = (*Service)(nil)
 	_ service.PolicyChecker = (*Service)(nil)
+	_ service.Comparer      = (*Service)(nil)
 )
 
 // Manifest implements service.Service.

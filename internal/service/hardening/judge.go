@@ -23,10 +23,13 @@ type judgement struct {
 	why        []string    // why the fact of a bit is not there
 }
 
-// gather decodes every fact that the rules read, once.
-func (s *Service) gather(in service.Input) *judgement {
+// gather decodes the facts of the bits in need, once.
+func (s *Service) gather(in service.Input, need uint64) *judgement {
 	j := &judgement{s: s, facts: s.env.NewFacts(), at: make([]time.Time, len(s.reads)), why: make([]string, len(s.reads))}
 	for i, kind := range s.reads {
+		if need&(1<<i) == 0 {
+			continue
+		}
 		f, ok := in.Facts(kind)
 		if !ok {
 			j.why[i] = "was not observed"

@@ -86,7 +86,7 @@ func TestLoadReportsEveryFault(t *testing.T) {
 func TestPrepareRefusesExpressions(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"no such member":     {"pass: host.sshd.use_pam", "pass: host.sshd.use_pan", "test.yaml:9:20: undefined field"},
-		"no such fact":       {"pass: host.sshd.use_pam", "pass: host.shhd.use_pam", "test.yaml:9:15: undeclared reference"},
+		"no such fact":       {"pass: host.sshd.use_pam", "pass: host.shhd.use_pam", "test.yaml:9:11: undeclared reference"},
 		"wrong type":         {"pass: host.sshd.use_pam", "pass: host.sshd.banner", "test.yaml:9:11: gives string, but bool is needed"},
 		"quoted":             {"pass: host.sshd.use_pam", "pass: 'host.sshd.x'", "test.yaml:9:21: undefined field"},
 		"in a block":         {"pass: host.sshd.use_pam", "pass: |\n      host.sshd.use_pam &&\n      host.sshd.x", "test.yaml:11:11: undefined field"},

@@ -41,7 +41,6 @@ type rule struct {
 	action     action
 	target     string // of a jump or goto
 	choices    []choice
-	choiceOf   string // field that a verdict map looks at
 }
 
 // choice is an element of a verdict map.

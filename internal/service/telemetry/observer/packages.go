@@ -29,7 +29,6 @@ type inventory struct {
 	manager string
 	list    []telemetry.Package
 	byName  map[string]telemetry.Package
-	cut     bool
 }
 
 // inventory reads the package database, again only when it changed.
