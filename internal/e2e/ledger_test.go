@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -165,7 +166,7 @@ func TestContactsAreKeptSparingly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if code := s.post("/v1/tenants/acme/contacts", body); code != http.StatusUnprocessableEntity {
+		if code, _ := s.post("/v1/tenants/acme/contacts", body); code != http.StatusUnprocessableEntity {
 			t.Errorf("a contact with %s is answered with %d, want 422", member, code)
 		}
 	}
@@ -222,8 +223,8 @@ func exec1(t *testing.T, db *sql.DB, statement string) {
 	}
 }
 
-// post sends JSON as the administrator and returns the status.
-func (s *server) post(path string, body []byte) int {
+// post sends JSON once as the administrator and returns status and answer.
+func (s *server) post(path string, body []byte) (status int, answer string) {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.client.Base+path, bytes.NewReader(body))
 	if err != nil {
@@ -235,8 +236,12 @@ func (s *server) post(path string, body []byte) int {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	resp.Body.Close()
-	return resp.StatusCode
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
 }
 
 // exitCode is the exit code that err tells of: 0 if nil, -1 if it is no exit.
