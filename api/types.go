@@ -232,7 +232,9 @@ type MatrixRow struct {
 	Customer []Share `json:"customer"`
 	Provider []Share `json:"provider"`
 	Verdicts Counts  `json:"verdicts" doc:"of the tenant's subjects, now"`
-	Worst    string  `json:"worst" doc:"the verdict that calls for most attention; empty if none was given yet"`
+	// ProviderVerdicts are those of Verdicts for which the provider is responsible.
+	ProviderVerdicts Counts `json:"provider_verdicts"`
+	Worst            string `json:"worst" doc:"the verdict that calls for most attention; empty if none was given yet"`
 }
 
 // Share is a part of the estate that one party is responsible for.
@@ -275,6 +277,18 @@ type Agent struct {
 	SeenAt     *time.Time `json:"seen_at,omitempty"`
 	SkewMillis int64      `json:"skew_millis" doc:"server clock minus agent clock"`
 	Software   string     `json:"software"`
+	Lost       uint64     `json:"lost" doc:"records that never came although later ones did"`
+	Rejected   uint64     `json:"rejected" doc:"records that came and were refused"`
+	// Rejection is the last reason, with its time.
+	Rejection *Rejection `json:"rejection,omitempty"`
+}
+
+// Rejection says why a record of an agent was refused, or that records never
+// came.
+type Rejection struct {
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind,omitempty" doc:"of the record; empty if it never came"`
+	Reason string    `json:"reason"`
 }
 
 // Principal is somebody, or something, that may use the API.

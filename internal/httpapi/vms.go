@@ -95,8 +95,8 @@ func fullVM(tx *store.Tx, v estate.VM) (api.VM, error) {
 	if err != nil {
 		return out, err
 	}
-	for _, ag := range agents {
-		out.Agents = append(out.Agents, agentOut(ag))
+	if out.Agents, err = agentsOut(tx, agents); err != nil {
+		return out, err
 	}
 	s := posture.VMSubject(v)
 	js, err := tx.Verdicts(store.VerdictFilter{Subject: &s})
