@@ -275,6 +275,18 @@ type Agent struct {
 	SeenAt     *time.Time `json:"seen_at,omitempty"`
 	SkewMillis int64      `json:"skew_millis" doc:"server clock minus agent clock"`
 	Software   string     `json:"software"`
+	Lost       uint64     `json:"lost" doc:"records that never came although later ones did"`
+	Rejected   uint64     `json:"rejected" doc:"records that came and were refused"`
+	// Rejection is the last reason, with its time.
+	Rejection *Rejection `json:"rejection,omitempty"`
+}
+
+// Rejection says why a record of an agent was refused, or that records never
+// came.
+type Rejection struct {
+	At     time.Time `json:"at"`
+	Kind   string    `json:"kind,omitempty" doc:"of the record; empty if it never came"`
+	Reason string    `json:"reason"`
 }
 
 // Principal is somebody, or something, that may use the API.
@@ -317,6 +329,17 @@ type FactKind struct {
 	Service string          `json:"service,omitempty" doc:"who provides it; empty if nobody does yet"`
 	Doc     string          `json:"doc"`
 	Schema  json.RawMessage `json:"schema" doc:"JSON Schema 2020-12"`
+}
+
+// Policy is the policy of a service in force for a subject.
+type Policy struct {
+	Service   string          `json:"service"`
+	Subject   Subject         `json:"subject"`
+	Version   int64           `json:"version"`
+	Document  json.RawMessage `json:"document"`
+	Digest    string          `json:"digest" doc:"of the document as RFC 8785 canonical JSON"`
+	CreatedAt time.Time       `json:"created_at"`
+	By        string          `json:"by"`
 }
 
 // Service describes a managed service.

@@ -51,12 +51,12 @@ func Run(ctx context.Context, cfg Config) error {
 	defer cancel(nil)
 
 	rep := &reporter{software: cfg.Software, startedAt: time.Now().UTC().Truncate(time.Second), dir: cfg.Dir, log: cfg.Log,
-		spool: sp, emit: newEmitter(sp), changes: make(chan struct{}, 1)}
+		spool: sp, emit: newEmitter(sp), shed: openShedding(cfg.Dir), changes: make(chan struct{}, 1)}
 	rep.creds = newCredentials(cfg.Dir, id, cfg.Log, rep.changed)
 	rep.link = &link{creds: rep.creds, log: cfg.Log, onNote: rep.onNote}
 	rep.publisher = &publisher{spool: sp, send: rep.link.request, log: cfg.Log, changed: rep.changed, retry: make(chan struct{}, 1)}
 	rep.link.onConnect = rep.publisher.again
-	host := service.Host{Root: cfg.Root, Log: cfg.Log, Emit: rep.emit.emit}
+	host := service.Host{Root: cfg.Root, Dir: filepath.Join(cfg.Dir, "state"), Log: cfg.Log, Emit: rep.emit.emit}
 	for _, o := range cfg.Observers {
 		rep.observers = append(rep.observers, supervise(o, host, rep.changed))
 	}

@@ -64,6 +64,7 @@ type reporter struct {
 	log       *slog.Logger
 	spool     *spool.Spool
 	emit      *emitter
+	shed      *shedding
 	observers []*supervised
 	publisher *publisher
 	creds     *credentials
@@ -120,6 +121,10 @@ func (r *reporter) state() wire.AgentState {
 		Software: r.software, StartedAt: r.startedAt, Services: []wire.AgentService{},
 		ShedFacts: int(s.ShedFacts), ShedFindings: int(s.ShedFindings), ShedActivities: int(s.ShedActivities),
 		Refused: int(s.Refused), Lost: int(s.Lost), SpoolBytes: s.Bytes &^ (1<<20 - 1), SpoolFault: s.Fault,
+	}
+	var err error
+	if st.ShedLastDay, err = r.shed.lastDay(time.Now(), s.ShedFacts+s.ShedFindings+s.ShedActivities); err != nil {
+		r.log.Warn("remember what was dropped", slog.Any("error", err))
 	}
 	for _, o := range r.observers {
 		st.Services = append(st.Services, o.state())

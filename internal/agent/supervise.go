@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -37,6 +38,9 @@ type supervised struct {
 func supervise(o service.Observer, host service.Host, changed func()) *supervised {
 	s := &supervised{observer: o, refresh: make(chan struct{}, 1), changed: changed, coverage: map[string]service.Coverage{}}
 	host.Log = host.Log.With(slog.String("service", o.Name()))
+	if host.Dir != "" {
+		host.Dir = filepath.Join(host.Dir, o.Name())
+	}
 	host.Refresh = s.refresh
 	host.Coverage = s.cover
 	s.host = host

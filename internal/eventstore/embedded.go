@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"syscall"
@@ -53,6 +54,9 @@ func openEmbedded(dir string, cfg Config) (*embedded, error) {
 		dir: dir, retention: cfg.Retention, reserve: cfg.ReserveBytes,
 		days: map[string]struct{}{},
 	}
+	if err := clearHalfMade(dir); err != nil {
+		return nil, err
+	}
 	e.storage = logstorage.MustOpenStorage(dir, &logstorage.StorageConfig{
 		Retention:              cfg.Retention,
 		FlushInterval:          time.Second,
@@ -65,6 +69,33 @@ func openEmbedded(dir string, cfg Config) (*embedded, error) {
 		}
 	}
 	return e, nil
+}
+
+// removalMark is the file with which the library begins to remove a partition.
+const removalMark = ".delete-this-dir"
+
+// clearHalfMade removes partitions of which a killed process had made, or left
+// over, nothing but the directory: the library forgets to skip them after it
+// removed them, and then dereferences nil.
+func clearHalfMade(dir string) error {
+	days, err := filepath.Glob(filepath.Join(dir, "partitions", "*"))
+	if err != nil {
+		return fmt.Errorf("event store: %w", err)
+	}
+	for _, day := range days {
+		inside, err := os.ReadDir(day)
+		if err != nil {
+			return fmt.Errorf("event store: %w", err)
+		}
+		marked := slices.ContainsFunc(inside, func(f os.DirEntry) bool { return f.Name() == removalMark })
+		if len(inside) > 0 && !marked {
+			continue
+		}
+		if err := os.RemoveAll(day); err != nil {
+			return fmt.Errorf("event store: remove the rest of a partition: %w", err)
+		}
+	}
+	return nil
 }
 
 // lockable tries the lock that the library takes on its directory, because the

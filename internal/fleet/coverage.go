@@ -3,6 +3,7 @@ package fleet
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/demarc/demarc/internal/evidence"
@@ -73,6 +74,13 @@ func (Coverage) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]eviden
 		// Whole seconds: the measured skew jitters, and every change is judged.
 		c.ClockSkewSeconds = float64(int64(a.Skew / time.Second))
 	}
+	clears, err := c.losses(tx, agents, now)
+	if err != nil {
+		return nil, err
+	}
+	if again.IsZero() || (!clears.IsZero() && clears.Before(again)) {
+		again = clears
+	}
 	f, err := tx.Fact(s, wire.KindAgent)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, err
@@ -85,6 +93,46 @@ func (Coverage) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]eviden
 	}
 	data, err := json.Marshal(c)
 	return []evidence.Fact{{Kind: "vm.coverage", Data: data, Again: again}}, err
+}
+
+// Recent is how long a loss is held against a VM: for good, it would be a
+// reproach that nobody can mend.
+const Recent = 24 * time.Hour
+
+// losses takes in what ingest lately missed or refused of the agents' records.
+// clears is when the first of it is no longer recent.
+func (c *coverage) losses(tx *store.Tx, agents []store.Agent, now time.Time) (clears time.Time, err error) {
+	ids := make([]string, len(agents))
+	for i, a := range agents {
+		ids[i] = a.ID
+	}
+	known, err := tx.AgentsIngest(ids)
+	if err != nil {
+		return clears, err
+	}
+	for _, id := range ids {
+		var last *store.Rejection
+		for _, r := range known[id].Rejections {
+			until := r.At.Add(Recent)
+			if !now.Before(until) {
+				continue
+			}
+			last = &r
+			if clears.IsZero() || until.Before(clears) {
+				clears = until
+			}
+		}
+		if last == nil {
+			continue
+		}
+		reason := last.Reason
+		if last.Kind != "" {
+			reason = last.Kind + ": " + reason
+		}
+		c.Lost = append(c.Lost, lost{Aspect: "records", Reason: fmt.Sprintf("%d lost and %d refused since enrolment; lately: %s",
+			known[id].Lost, known[id].Rejected, printable(reason))})
+	}
+	return clears, nil
 }
 
 // report takes in what the agent says about itself.
@@ -102,7 +150,7 @@ func (c *coverage) report(st wire.AgentState) {
 	if st.SpoolFault != "" {
 		c.Lost = append(c.Lost, lost{Aspect: "spool", Reason: st.SpoolFault})
 	}
-	c.Shed = st.ShedFacts + st.ShedFindings + st.ShedActivities
+	c.Shed = st.ShedLastDay
 }
 
 // list makes an absent list an empty one.

@@ -58,19 +58,34 @@ func (a *API) addAgents() {
 		if err != nil {
 			return nil, err
 		}
-		var as []store.Agent
-		err = a.cfg.Store.Read(c, func(tx *store.Tx) (err error) {
-			as, err = tx.Agents(c.tenant.ID, p)
+		var out []api.Agent
+		err = a.cfg.Store.Read(c, func(tx *store.Tx) error {
+			as, err := tx.Agents(c.tenant.ID, p)
+			if err != nil {
+				return err
+			}
+			out, err = agentsOut(tx, as)
 			return err
 		})
-		return paged(as, p.Limit, func(x store.Agent) string { return x.ID }, agentOut), err
+		return paged(out, p.Limit, func(x api.Agent) string { return x.ID }, func(x api.Agent) api.Agent { return x }), err
 	})
 	add(a, writeTenant, post("revoke-agent", "/v1/tenants/{tenant}/agents/{agent}/revoke", "End an agent's identity for good"), func(c call, in *struct {
 		TenantPath
 		Agent string `path:"agent" maxLength:"100"`
 	}) (*body[api.Agent], error) {
 		x, err := a.cfg.Fleet.Revoke(c, c.by, c.tenant.ID, in.Agent)
-		return plain(agentOut(x), err)
+		if err != nil {
+			return nil, err
+		}
+		var out []api.Agent
+		err = a.cfg.Store.Read(c, func(tx *store.Tx) (err error) {
+			out, err = agentsOut(tx, []store.Agent{x})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return plain(out[0], nil)
 	})
 	a.addEnrolment()
 }

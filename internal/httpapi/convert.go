@@ -47,6 +47,26 @@ func agentOut(a store.Agent) api.Agent {
 	}
 }
 
+// agentsOut converts agents with what became of their records.
+func agentsOut(tx *store.Tx, agents []store.Agent) ([]api.Agent, error) {
+	ids := make([]string, len(agents))
+	for i, x := range agents {
+		ids[i] = x.ID
+	}
+	known, err := tx.AgentsIngest(ids)
+	out := make([]api.Agent, 0, len(agents))
+	for _, x := range agents {
+		o, in := agentOut(x), known[x.ID]
+		o.Lost, o.Rejected = in.Lost, in.Rejected
+		if n := len(in.Rejections); n > 0 {
+			r := api.Rejection(in.Rejections[n-1])
+			o.Rejection = &r
+		}
+		out = append(out, o)
+	}
+	return out, err
+}
+
 func principalOut(c store.Credential) api.Principal {
 	return api.Principal{
 		ID: c.ID, Name: c.Name, Role: string(c.Role), Tenant: c.Tenant, CreatedAt: c.CreatedAt, Expires: c.Expires, RevokedAt: c.Revoked,

@@ -82,7 +82,7 @@ func TestIdempotencyKeyAtOnce(t *testing.T) {
 // TestSecretsAtRest looks for secrets and personal data in the database file,
 // in the log and in the ledger.
 //
-//demarc:duty PII/P-10.1
+//demarc:duty PII/P-8e
 func TestSecretsAtRest(t *testing.T) {
 	r := shared
 	w := newWorld(t, r, "atrest")

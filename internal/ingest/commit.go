@@ -235,6 +235,9 @@ func (in *Ingest) accept(tx *store.Tx, u *unit, a *store.AgentIngest, p place, o
 	}
 	o.resync = p.missing > 0 || u.poison != "" // facts may be among what is missing
 	advance(a, p, u.epoch, u.first, u.count)
+	if p.missing > 0 {
+		note(a, now, "", missed(p.missing))
+	}
 	if len(facts) == 0 {
 		return nil
 	}
@@ -256,6 +259,18 @@ const maxRejections = 5
 
 func reject(a *store.AgentIngest, now time.Time, kind, reason string, n uint64) {
 	a.Rejected += n
+	note(a, now, kind, reason)
+}
+
+func missed(n uint64) string {
+	if n == 1 {
+		return "a record never came"
+	}
+	return fmt.Sprintf("%d records never came", n)
+}
+
+// note keeps the reason among the last ones.
+func note(a *store.AgentIngest, now time.Time, kind, reason string) {
 	a.Rejections = append(slices.Clone(a.Rejections), store.Rejection{At: now.UTC().Truncate(time.Millisecond), Kind: clip(kind), Reason: reason})
 	a.Rejections = a.Rejections[max(0, len(a.Rejections)-maxRejections):]
 }

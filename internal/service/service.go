@@ -131,7 +131,10 @@ type Observer interface {
 type Host struct {
 	// Root is the directory that stands for "/", never empty. Tests point it elsewhere.
 	Root string
-	Log  *slog.Logger
+	// Dir is a directory of the observer's own for what it must remember over
+	// a restart. It may not exist yet; empty means that there is none.
+	Dir string
+	Log *slog.Logger
 	// Emit hands a record over. It returns when the record is durably in the
 	// spool, or with ErrShed if it was dropped for want of room (counted and
 	// reported), or with evidence.ErrRecord if the record is malformed.

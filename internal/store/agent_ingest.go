@@ -30,7 +30,7 @@ type AgentIngest struct {
 	// Lost counts records that never came although later ones did.
 	Lost uint64
 	// Rejected counts records that came and were refused; Rejections are the
-	// last of them.
+	// last reasons why a record was refused or, without a kind, never came.
 	Rejected   uint64
 	Rejections []Rejection
 }
@@ -42,7 +42,7 @@ type Epoch struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-// Rejection is a record that was refused.
+// Rejection is a record that was refused, or records that never came.
 type Rejection struct {
 	At     time.Time `json:"at"`
 	Kind   string    `json:"kind"`
@@ -92,6 +92,12 @@ func (r agentIngestRow) agent() (AgentIngest, error) {
 // keeps others from advancing them until tx ends. Unknown ids are left out.
 func (tx *Tx) AgentsForIngest(ids []string) (map[string]AgentIngest, error) {
 	return tx.agentsForIngest(ids, tx.postgres)
+}
+
+// AgentsIngest returns what ingest knows of agents by id, for showing. Unknown
+// ids are left out.
+func (tx *Tx) AgentsIngest(ids []string) (map[string]AgentIngest, error) {
+	return tx.agentsForIngest(ids, false)
 }
 
 // AgentIngest returns what ingest knows of an agent, for showing.

@@ -55,6 +55,28 @@ func TestBatchComesBackAsItWas(t *testing.T) {
 	}
 }
 
+// TestDecodeBatchLeavesValues: one bad record does not cost the others.
+func TestDecodeBatchLeavesValues(t *testing.T) {
+	const good = `{"class":"activity","kind":"x.y","time":"2026-03-03T12:00:00Z","data":{}}`
+	for name, bad := range map[string]string{
+		"unknown class": strings.Replace(good, "activity", "rumour", 1),
+		"no kind":       strings.Replace(good, "x.y", "", 1),
+		"no time":       strings.Replace(good, `"time":"2026-03-03T12:00:00Z",`, ``, 1),
+		"no data":       strings.Replace(good, `,"data":{}`, ``, 1),
+		"large record":  strings.Replace(good, `{}`, `{"a":"`+strings.Repeat("x", evidence.MaxRecordBytes)+`"}`, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := DecodeBatch(pack(t, `{"epoch":"e","first":1,"sent_at":"2026-03-03T12:00:00Z","records":[`+good+","+bad+","+good+`]}`))
+			if err != nil || len(b.Records) != 3 {
+				t.Fatalf("%d records, %v", len(b.Records), err)
+			}
+			if b.Records[0].Check() != nil || b.Records[2].Check() != nil || b.Records[1].Check() == nil {
+				t.Error("the wrong records are bad")
+			}
+		})
+	}
+}
+
 func TestDecodeBatchRefuses(t *testing.T) {
 	rec := `{"class":"activity","kind":"k","time":"2026-03-03T12:00:00Z","data":{}}`
 	batch := func(records string) string {
@@ -74,16 +96,13 @@ func TestDecodeBatchRefuses(t *testing.T) {
 		"twice a member":       strings.Replace(batch(rec), `"first":1`, `"first":1,"first":2`, 1),
 		"trailing":             batch(rec) + `{}`,
 		"too many":             batch(strings.Repeat(rec+",", MaxBatchRecords) + rec),
-		"unknown class":        batch(strings.Replace(rec, "activity", "rumour", 1)),
 		"record member":        batch(strings.Replace(rec, `"kind"`, `"agent":"other","kind"`, 1)),
-		"no time":              batch(strings.Replace(rec, `"time":"2026-03-03T12:00:00Z",`, ``, 1)),
 		"bad time":             batch(strings.Replace(rec, "2026-03-03", "yesterday", 1)),
 		"data no object":       batch(strings.Replace(rec, `{}`, `[1]`, 1)),
 		"duplicate in data":    batch(strings.Replace(rec, `{}`, `{"a":1,"a":2}`, 1)),
 		"bad UTF-8":            batch(strings.Replace(rec, `{}`, "{\"a\":\"\xff\"}", 1)),
 		"deep data":            batch(strings.Replace(rec, `{}`, `{"a":`+strings.Repeat("[", MaxDepth)+strings.Repeat("]", MaxDepth)+`}`, 1)),
 		"digest of other form": batch(strings.Replace(rec, `"data":{}`, `"data":{},"digest":"md5:0"`, 1)),
-		"large record":         batch(strings.Replace(rec, `{}`, `{"a":"`+strings.Repeat("x", evidence.MaxRecordBytes)+`"}`, 1)),
 		"cut short":            batch(rec)[:60],
 		"bomb":                 batch(strings.Replace(rec, `{}`, `{"a":"`+strings.Repeat("x", 64<<20)+`"}`, 1)),
 	}

@@ -16,8 +16,10 @@ import (
 
 // DecodeBatch reads what EncodeBatch wrote and trusts nothing in it: sizes are
 // checked before and while decompressing, unknown, missing and duplicate
-// members are refused, and so is any record that fails its Check. Every error
-// wraps ErrBatch. The records share one buffer that belongs to the caller.
+// members are refused. Every error wraps ErrBatch. Whether a record's values are
+// right is left to Record.Check, so that one bad record need not cost the
+// others of its batch; the digest has its form, data is an object of bounded
+// depth, or missing. The records share one buffer that belongs to the caller.
 func DecodeBatch(message []byte) (Batch, error) {
 	if len(message) > MaxMessageBytes {
 		return Batch{}, fmt.Errorf("%w: %d bytes compressed, the limit is %d", ErrTooLarge, len(message), MaxMessageBytes)
@@ -130,10 +132,7 @@ func (d *batchDecoder) record() (evidence.Record, error) {
 		}
 		return err
 	})
-	if err != nil {
-		return r, err
-	}
-	return r, r.Check()
+	return r, err
 }
 
 // data returns the bytes of an object where they lie in the decompressed

@@ -104,6 +104,7 @@ type AgentState struct {
 	ShedFacts      int    `json:"shed_facts"`
 	ShedFindings   int    `json:"shed_findings"`
 	ShedActivities int    `json:"shed_activities"`
+	ShedLastDay    int    `json:"shed_last_day" doc:"all classes, in the last 24 hours, to the hour"`
 	Refused        int    `json:"refused" doc:"records refused as malformed or too large"`
 	Lost           int    `json:"lost" doc:"records that the disk did not give back"`
 	SpoolBytes     int64  `json:"spool_bytes" doc:"room taken by records that wait to be sent, in steps of 1 MiB"`

@@ -56,12 +56,20 @@ func (ks ledgerKeys) pinned(named []string) (bool, error) {
 	return false, nil
 }
 
-// at returns the keys that sign a tree of that size: two where one follows another.
-func (ks ledgerKeys) at(size int64) (signers []note.Verifier) {
+// signing returns the keys that sign a tree of that size: two where one follows another.
+func (ks ledgerKeys) signing(size int64) (signers ledgerKeys) {
 	for i, k := range ks {
 		if k.FromSize <= size && (i == len(ks)-1 || size <= ks[i+1].FromSize) {
-			signers = append(signers, k.Verifier)
+			signers = append(signers, k)
 		}
+	}
+	return signers
+}
+
+// at returns the verifiers of a tree of that size.
+func (ks ledgerKeys) at(size int64) (signers []note.Verifier) {
+	for _, k := range ks.signing(size) {
+		signers = append(signers, k.Verifier)
 	}
 	return signers
 }

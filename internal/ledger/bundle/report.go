@@ -21,6 +21,8 @@ type Report struct {
 	FirstSequence int64      `json:"first_sequence"`
 	LastSequence  int64      `json:"last_sequence"`
 	Witnesses     []Cosigned `json:"witnesses"`
+	// Keys are the verifier keys of the ledger that signed the tree.
+	Keys []string `json:"keys"`
 	// Proven and NotProven are sentences.
 	Proven    []string `json:"proven"`
 	NotProven []string `json:"not_proven"`

@@ -61,6 +61,9 @@ func Verify(r io.Reader, o Options) (Report, error) {
 		Origin: tree.Origin, Size: tree.N, Root: base64.StdEncoding.EncodeToString(tree.Hash[:]),
 		Tenant: b.Tenant, All: b.All, Witnesses: cosigned,
 	}
+	for _, k := range keys.signing(tree.N) {
+		report.Keys = append(report.Keys, k.VKey)
+	}
 	if report.Entries, err = entries(b, tree); err != nil {
 		return Report{}, err
 	}

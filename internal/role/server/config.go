@@ -38,6 +38,9 @@ type Config struct {
 	BusCA string
 	// Events is the address of a VictoriaLogs server; default a directory below DataDir.
 	Events string
+	// Metrics is the address of a Prometheus server that takes remote writes;
+	// default a directory below DataDir.
+	Metrics string
 	// Witnesses cosign the ledger: "URL VKEY" each.
 	Witnesses []string
 	// LogLevel is debug, info, warn or error; default info.
@@ -75,6 +78,7 @@ func (c *Config) setDefaults() error {
 	setDefault(&c.BusListen, "127.0.0.1:7422")
 	setDefault(&c.Store, "sqlite://"+filepath.Join(dir, "state.db"))
 	setDefault(&c.Events, filepath.Join(dir, "events"))
+	setDefault(&c.Metrics, filepath.Join(dir, "metrics"))
 	if len(c.Advertise) == 0 {
 		c.Advertise = []string{"127.0.0.1"}
 	}

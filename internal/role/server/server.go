@@ -144,8 +144,11 @@ func (s *server) openState(ctx context.Context) (err error) {
 	}
 	s.onClose(s.store.Close)
 	s.secrets = secrets{s.store, s.keys}
-	s.authority, err = pki.Open(ctx, s.secrets, s.cfg.Now)
-	return err
+	if s.authority, err = pki.Open(ctx, s.secrets, s.cfg.Now); err != nil {
+		return err
+	}
+	// For demarc login --ca, and whatever else should trust this server.
+	return durable.WriteFile(filepath.Join(s.cfg.DataDir, "ca.pem"), s.authority.PEM(), 0o644)
 }
 
 func (s *server) openLedger(ctx context.Context) error {
@@ -344,7 +347,7 @@ func (s *server) openStores(context.Context) (err error) {
 		return err
 	}
 	s.onClose(s.events.Close)
-	if s.metrics, err = metrics.Open(metrics.Config{Address: filepath.Join(s.cfg.DataDir, "metrics"), Log: s.cfg.Log.With("part", "metrics")}); err != nil {
+	if s.metrics, err = metrics.Open(metrics.Config{Address: s.cfg.Metrics, Log: s.cfg.Log.With("part", "metrics")}); err != nil {
 		return err
 	}
 	s.onClose(s.metrics.Close)

@@ -24,7 +24,7 @@ func Bundle(_ context.Context, r io.Reader, trust cli.Trust) (cli.Verification, 
 		return cli.Verification{}, err
 	}
 	v := cli.Verification{
-		Origin: rep.Origin, Tenant: rep.Tenant, TreeSize: rep.Size, Entries: int64(len(rep.Entries)), Keys: trust.Keys,
+		Origin: rep.Origin, Tenant: rep.Tenant, TreeSize: rep.Size, Entries: int64(len(rep.Entries)), Keys: rep.Keys,
 		Trusted: len(trust.Keys) > 0, Proven: rep.Proven, NotProven: rep.NotProven,
 	}
 	if n := len(rep.Entries); n > 0 {

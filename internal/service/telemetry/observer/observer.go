@@ -54,5 +54,6 @@ func (observer) Needs() []service.Need {
 // Run implements service.Observer.
 func (observer) Run(ctx context.Context, host service.Host) error {
 	p := newProbe(host.Root, time.Now)
+	p.dir = host.Dir
 	return newScheduler(host, p, collectors()).run(ctx)
 }

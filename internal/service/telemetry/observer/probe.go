@@ -28,7 +28,8 @@ const (
 // few commands, and what was parsed before.
 type probe struct {
 	root   string
-	live   bool // root is "/": the running kernel is the machine's own
+	dir    string // for what must outlast a restart; may be empty
+	live   bool   // root is "/": the running kernel is the machine's own
 	now    func() time.Time
 	run    runner
 	memory *memory

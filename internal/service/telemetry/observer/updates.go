@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -81,7 +82,7 @@ func aptUpdates(ctx context.Context, p *probe) (any, error) {
 // update was first seen. published is when the list that an update was first
 // found in had been made: the update waits at least since then.
 func (p *probe) pending(name, stamp string, ask func() (*pendingUpdates, error), published func() time.Time) (*pendingUpdates, error) {
-	history, _ := remember(p, name+" history", "", func() (*map[string]time.Time, error) { return &map[string]time.Time{}, nil })
+	history, _ := remember(p, name+" history", "", func() (*map[string]time.Time, error) { return p.recall(name), nil })
 	return remember(p, name+" updates", stamp, func() (*pendingUpdates, error) {
 		got, err := ask()
 		if err != nil {
@@ -99,6 +100,9 @@ func (p *probe) pending(name, stamp string, ask func() (*pendingUpdates, error),
 			if t, ok := (*history)[key]; ok {
 				seen[key] = t
 			}
+		}
+		if !maps.Equal(*history, seen) {
+			p.keep(name, seen)
 		}
 		*history, got.seen = seen, seen
 		return got, nil
