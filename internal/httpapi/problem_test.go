@@ -211,3 +211,19 @@ func TestPrincipalsOfATenant(t *testing.T) {
 		}
 	}
 }
+
+// TestNameThatIsAnotherTenantsID: a customer who takes another's id as a name
+// does not come between that tenant and its principals.
+func TestNameThatIsAnotherTenantsID(t *testing.T) {
+	r := shared
+	victim, thief := newWorld(t, r, "victim"), newWorld(t, r, "thief")
+	must[api.Tenant](t, r, 200, request{method: "PATCH", path: thief.path(""), token: thief.admin.Token, body: api.NewTenant{Name: victim.tenant.ID}})
+	for _, token := range []string{victim.admin.Token, r.root} {
+		if got := must[api.Tenant](t, r, 200, request{path: victim.path(""), token: token}); got.ID != victim.tenant.ID {
+			t.Errorf("%s answers for %s", got.ID, victim.tenant.ID)
+		}
+	}
+	if a := r.do(request{path: victim.path("/vms"), token: thief.admin.Token}); a.status != 404 {
+		t.Errorf("the thief reads %s: %d", victim.tenant.ID, a.status)
+	}
+}
