@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
@@ -188,6 +189,26 @@ func TestAccountableContact(t *testing.T) {
 		q.token = w.admin.Token
 		if a := r.do(q); a.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s with a contact that is gone: %d %s", q.method, a.status, a.body)
+		}
+	}
+}
+
+// TestWaiverOfARule: a single rule of a service can be waived, one that is not
+// there cannot.
+func TestWaiverOfARule(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "rule")
+	waive := func(duty string) request {
+		return request{method: "POST", path: w.path("/waivers"), token: w.admin.Token, body: api.NewStatement{
+			Duty: duty, VM: w.vm.ID, Text: "until the move", Expires: time.Now().Add(time.Hour),
+		}}
+	}
+	if got := must[api.Statement](t, r, 201, waive("hardening/ssh-no-x11")); got.Subject.ID != w.vm.ID || !got.InForce {
+		t.Errorf("%+v", got)
+	}
+	for _, duty := range []string{"hardening/nonesuch", "nonesuch/ssh-no-x11", "telemetry/x"} {
+		if a := r.do(waive(duty)); a.status != 404 {
+			t.Errorf("%s: %d %s", duty, a.status, a.body)
 		}
 	}
 }
