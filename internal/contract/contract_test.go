@@ -10,10 +10,12 @@ import (
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/contract"
+	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/matrix"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/service/all"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/store/storetest"
@@ -45,7 +47,19 @@ func (d *desk) open(t *testing.T) *contract.Contract {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := contract.Open(t.Context(), d.store, d.notes, func() time.Time { return d.now }, base, all.Services(), nil)
+	services := all.Services()
+	var kinds []evidence.Kind
+	for _, s := range services {
+		kinds = append(kinds, s.Manifest().Kinds...)
+	}
+	for _, s := range services {
+		if p, ok := s.(service.Preparer); ok {
+			if err := p.Prepare(kinds); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c, err := contract.Open(t.Context(), d.store, d.notes, func() time.Time { return d.now }, base, services, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
