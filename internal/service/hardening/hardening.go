@@ -118,12 +118,6 @@ func (s *Service) CheckPolicy(doc json.RawMessage) error {
 	return p.check(s.Rule, s.ids)
 }
 
-// Rule reports whether there is a rule of that id, so that it can be waived.
-func (s *Service) Rule(id string) bool {
-	_, ok := s.index[id]
-	return ok
-}
-
 func (s *Service) ids() []string {
 	ids := make([]string, len(s.rules))
 	for i := range s.rules {
