@@ -87,6 +87,7 @@ func reports(s *server, kernel string) (f api.Fact) {
 // TestHostileBatches sends, through the bus, a clock that is a day ahead, a
 // batch again and out of order, and facts that are not what they should be.
 func TestHostileBatches(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.tenant("acme")
 	dir := t.TempDir()

@@ -22,6 +22,7 @@ const (
 // again. The disk is a small one in memory that only a process of its own, in a
 // mount namespace of its own, can see.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	needPrograms(t)
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to mount a small disk")

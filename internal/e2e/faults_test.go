@@ -18,6 +18,7 @@ import (
 // TestAgentWithoutRights runs the agent as a user that owns nothing: it says
 // what it cannot see, and sends the rest.
 func TestAgentWithoutRights(t *testing.T) {
+	t.Parallel()
 	needPrograms(t)
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to run the agent as somebody else")
@@ -76,6 +77,7 @@ func TestAgentWithoutRights(t *testing.T) {
 // TestOneTokenHundredMachines lets a hundred machines enrol with one token at
 // once: exactly one gets in.
 func TestOneTokenHundredMachines(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.tenant("acme")
 	tok := s.token("acme", "web-1")
@@ -115,6 +117,7 @@ func TestOneTokenHundredMachines(t *testing.T) {
 // TestForeignIdentity lets an agent of another provider, and one that claims to
 // be another agent, knock at the bus.
 func TestForeignIdentity(t *testing.T) {
+	t.Parallel()
 	ours, theirs := newServer(t), newServer(t)
 	ours.tenant("acme")
 	theirs.tenant("acme")

@@ -47,6 +47,7 @@ func (s *server) expect(tenant, duty, verdict, reason string) {
 //
 //demarc:duty CLD.12.1.5/P-5.2b
 func TestWitness(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.tenant("acme")
 	s.expect("", "CLD.12.1.5/P-5.2b", "not-met", "no witness cosigns")
@@ -95,6 +96,7 @@ func TestWitness(t *testing.T) {
 //demarc:duty CLD.12.1.5/P-5.2a
 //demarc:duty CLD.8.1.5/P-2.3b
 func TestTamperedLedger(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.tenant("acme")
 	s.expect("", "CLD.8.1.5/P-2.3b", "met", "")
@@ -149,6 +151,7 @@ func TestTamperedLedger(t *testing.T) {
 //demarc:duty PII/P-8d
 //demarc:duty PII/P-8e
 func TestContactsAreKeptSparingly(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.tenant("acme")
 	for _, duty := range []string{"PII/P-8c", "PII/P-8d", "PII/P-8e"} {

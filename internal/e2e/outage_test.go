@@ -105,6 +105,7 @@ func (c *cable) set(cut bool) {
 // TestDatabaseUnreachable cuts the server off its database for a while: it says
 // so, loses nothing, and goes on by itself.
 func TestDatabaseUnreachable(t *testing.T) {
+	t.Parallel()
 	needPrograms(t)
 	c, dsn := newCable(t, storetest.Postgres(t))
 	s := newServer(t, "--store", dsn)
