@@ -147,7 +147,7 @@ var Mix = []string{
 func (f *Fleet) Changed(i, turn int, at time.Time) (evidence.Fact, error) {
 	kind := Mix[i%len(Mix)]
 	var data map[string]any
-	if err := json.Unmarshal(f.variants[0][kind].data, &data); err != nil {
+	if err := json.Unmarshal(f.variants[i%Variants][kind].data, &data); err != nil {
 		return evidence.Fact{}, err
 	}
 	odd := turn%2 == 1
