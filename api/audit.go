@@ -56,6 +56,11 @@ func (c *Client) VerifyLedger(ctx context.Context) (LedgerState, error) {
 	return out, err
 }
 
+// RotateLedgerKey has the ledger signed with a new key from now on.
+func (c *Client) RotateLedgerKey(ctx context.Context) (LedgerState, error) {
+	return post[LedgerState](ctx, c, nil, "v1", "ledger", "rotate")
+}
+
 // LedgerBundle writes the bundle that is verified without the server: of a
 // tenant's entries, or of all if tenant is empty.
 func (c *Client) LedgerBundle(ctx context.Context, w io.Writer, tenant string) error {

@@ -83,6 +83,11 @@ type PolicyVersion struct {
 	Digest  string `json:"digest"`
 }
 
+// Policies lists the policies in force of a tenant and its VMs.
+func (c *Client) Policies(ctx context.Context, tenant string) iter.Seq2[Policy, error] {
+	return list[Policy](ctx, c, nil, "v1", "tenants", tenant, "policies")
+}
+
 // SetPolicy sets the policy of a service for a tenant or one of its VMs.
 func (c *Client) SetPolicy(ctx context.Context, tenant, service string, in NewPolicy) (PolicyVersion, error) {
 	var out PolicyVersion

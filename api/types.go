@@ -232,7 +232,9 @@ type MatrixRow struct {
 	Customer []Share `json:"customer"`
 	Provider []Share `json:"provider"`
 	Verdicts Counts  `json:"verdicts" doc:"of the tenant's subjects, now"`
-	Worst    string  `json:"worst" doc:"the verdict that calls for most attention; empty if none was given yet"`
+	// ProviderVerdicts are those of Verdicts for which the provider is responsible.
+	ProviderVerdicts Counts `json:"provider_verdicts"`
+	Worst            string `json:"worst" doc:"the verdict that calls for most attention; empty if none was given yet"`
 }
 
 // Share is a part of the estate that one party is responsible for.
@@ -329,6 +331,17 @@ type FactKind struct {
 	Service string          `json:"service,omitempty" doc:"who provides it; empty if nobody does yet"`
 	Doc     string          `json:"doc"`
 	Schema  json.RawMessage `json:"schema" doc:"JSON Schema 2020-12"`
+}
+
+// Policy is the policy of a service in force for a subject.
+type Policy struct {
+	Service   string          `json:"service"`
+	Subject   Subject         `json:"subject"`
+	Version   int64           `json:"version"`
+	Document  json.RawMessage `json:"document"`
+	Digest    string          `json:"digest" doc:"of the document as RFC 8785 canonical JSON"`
+	CreatedAt time.Time       `json:"created_at"`
+	By        string          `json:"by"`
 }
 
 // Service describes a managed service.

@@ -41,7 +41,13 @@ func (e *Environment) Decode(kind string, data []byte) (*Value, error) {
 		return nil, fmt.Errorf("%w: %s has %d bytes, the limit is %d", ErrForm, kind, len(data), evidence.MaxRecordBytes)
 	}
 	d := decoder{dec: jsontext.NewDecoder(bytes.NewBuffer(data))}
-	obj, err := d.object(f)
+	return d.fact(f, kind, nil)
+}
+
+// fact reads a whole document. Members that are not needed, if needed is given,
+// get the zero value.
+func (d *decoder) fact(f *form, kind string, needed []bool) (*Value, error) {
+	obj, err := d.object(f, needed)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s%s", ErrForm, kind, d.where(err))
 	}
@@ -69,7 +75,7 @@ func (d *decoder) where(err error) string {
 	return ": " + err.Error()
 }
 
-func (d *decoder) object(f *form) (*object, error) {
+func (d *decoder) object(f *form, needed []bool) (*object, error) {
 	tok, err := d.dec.ReadToken()
 	if err != nil {
 		return nil, err
@@ -80,18 +86,29 @@ func (d *decoder) object(f *form) (*object, error) {
 	o := &object{form: f, members: make([]ref.Val, len(f.fields))}
 	next := 0 // members usually come in the declared order
 	for d.dec.PeekKind() != '}' {
-		name, err := d.dec.ReadToken()
+		name, err := d.dec.ReadValue()
 		if err != nil {
 			return nil, err
 		}
 		i := next
-		if s := name.String(); i >= len(f.fields) || f.fields[i].name != s {
+		if i >= len(f.fields) || f.fields[i].quoted != string(name) {
+			unquoted, err := jsontext.AppendUnquote(nil, name)
+			if err != nil {
+				return nil, err
+			}
 			var ok bool
-			if i, ok = f.byName[s]; !ok {
+			if i, ok = f.byName[string(unquoted)]; !ok {
 				return nil, d.misfit("is not a member of %s", f.name)
 			}
 		}
 		next = i + 1
+		if needed != nil && !needed[i] {
+			if err := d.dec.SkipValue(); err != nil {
+				return nil, err
+			}
+			o.members[i] = f.fields[i].zero
+			continue
+		}
 		v, err := d.value(f.fields[i].typ, f.fields[i].form)
 		if err != nil {
 			return nil, err
@@ -117,7 +134,7 @@ func (d *decoder) object(f *form) (*object, error) {
 func (d *decoder) value(t *evidence.Type, f *form) (ref.Val, error) {
 	switch t.Basic {
 	case evidence.Object:
-		o, err := d.object(f)
+		o, err := d.object(f, nil)
 		if err != nil {
 			return nil, err
 		}

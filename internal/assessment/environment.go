@@ -8,6 +8,7 @@ package assessment
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
@@ -120,7 +121,7 @@ type provider struct {
 func (p *provider) add(name string, t *evidence.Type) *form {
 	f := &form{name: name, cel: cel.ObjectType(name), byName: map[string]int{}}
 	for i, m := range t.Fields {
-		ff := formField{name: m.Name, optional: m.Optional, typ: m.Type, zero: zeroOf(m.Type)}
+		ff := formField{name: m.Name, quoted: strconv.Quote(m.Name), optional: m.Optional, typ: m.Type, zero: zeroOf(m.Type)}
 		ff.cel, ff.form = p.typeOf(name+"."+m.Name, m.Type)
 		if m.Type.Basic == evidence.Object {
 			ff.zero = &object{form: ff.form, members: make([]ref.Val, len(ff.form.fields))}

@@ -31,7 +31,9 @@ type Program struct {
 	expr  string
 	reads []string
 	at    map[string]Place
-	prg   cel.Program
+	// members are those that it reads of a kind; nil if it reads the whole fact.
+	members map[string][]string
+	prg     cel.Program
 }
 
 // Place is a place within an expression; Line and Column count from 1.
@@ -95,7 +97,7 @@ func (e *Environment) compile(expr string, want *cel.Type) (*Program, error) {
 		return nil, fault(err.Error())
 	}
 	at := e.reads(expr, checked)
-	return &Program{expr: expr, prg: prg, at: at, reads: slices.Sorted(maps.Keys(at))}, nil
+	return &Program{expr: expr, prg: prg, at: at, reads: slices.Sorted(maps.Keys(at)), members: e.members(checked)}, nil
 }
 
 // nesting is how deep loops and bindings stand inside each other.
@@ -131,6 +133,28 @@ func (e *Environment) reads(expr string, checked *cel.Ast) map[string]Place {
 		}
 	}
 	return at
+}
+
+// members returns, by kind, the members that a checked expression selects; nil
+// for a kind that it uses as a whole.
+func (e *Environment) members(checked *cel.Ast) map[string][]string {
+	members, whole := map[string][]string{}, map[string]bool{}
+	for _, ident := range ast.MatchDescendants(ast.NavigateAST(checked.NativeRep()), ast.KindMatcher(ast.IdentKind)) {
+		kind := strings.TrimPrefix(ident.AsIdent(), ".")
+		if _, ok := e.slots[kind]; !ok {
+			continue
+		}
+		parent, ok := ident.Parent()
+		if !ok || parent.Kind() != ast.SelectKind {
+			whole[kind] = true
+			continue
+		}
+		members[kind] = append(members[kind], parent.AsSelect().FieldName())
+	}
+	for kind := range whole {
+		members[kind] = nil
+	}
+	return members
 }
 
 // nameStart moves from a dot inside a dotted name to where the name begins;

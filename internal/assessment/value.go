@@ -29,6 +29,7 @@ type form struct {
 
 type formField struct {
 	name     string
+	quoted   string // the name as it stands in JSON
 	optional bool
 	typ      *evidence.Type
 	cel      *types.Type

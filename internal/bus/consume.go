@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
 )
 
 // ackWait is how long the bus waits for a decision before it asks again. It is
@@ -49,12 +50,20 @@ func (b *Bus) consumeOnce(ctx context.Context, handler func(context.Context, Del
 	// A new consumer on a work queue starts at the first message that nobody
 	// has acknowledged. The old one would first hand out new messages, and
 	// unacknowledged ones only when their time is up: out of order. Deleting
-	// it also cuts off a former holder of the lease.
-	if err := stream.DeleteConsumer(ctx, consumerName); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return fmt.Errorf("delete the old consumer: %w", err)
+	// it also cuts off a former holder of the lease. The new one has a name of
+	// its own: a server that was killed while it deleted may have left what its
+	// consumer had handed out, and one of the same name would take that for its own.
+	old := stream.ConsumerNames(ctx)
+	for name := range old.Name() {
+		if err := stream.DeleteConsumer(ctx, name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+			return fmt.Errorf("delete the old consumer: %w", err)
+		}
+	}
+	if err := old.Err(); err != nil {
+		return fmt.Errorf("list the old consumers: %w", err)
 	}
 	consumer, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Durable: consumerName, AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
+		Durable: consumerName + "-" + nuid.Next(), AckPolicy: jetstream.AckExplicitPolicy, DeliverPolicy: jetstream.DeliverAllPolicy,
 		AckWait: ackWait, MaxAckPending: b.cfg.MaxAckPending, MaxDeliver: -1,
 	})
 	if err != nil {

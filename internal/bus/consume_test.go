@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -123,6 +125,31 @@ func TestRestartOfTheConsumerBeginsWithTheUndecided(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A server may be killed while it deletes its predecessor's consumer. What is
+// left of that one must not be taken for what the next has handed out.
+func TestRemainsOfAConsumerHoldNothingBack(t *testing.T) {
+	ca := bustest.NewAuthority(t)
+	cfg := bustest.Config(t, ca)
+	b := bustest.Open(t, cfg)
+	a := connected(t, b, ca, "tenant-a", "agent-1")
+	a.publish(t, "0")
+	got := make(chan bus.Delivery, 10)
+	stop := consume(t, b, func(d bus.Delivery) { got <- d })
+	receive(t, got)
+	stop()
+	b.Close()
+	sums, err := filepath.Glob(filepath.Join(cfg.Dir, "jetstream/*/streams/RECORDS/obs/*/meta.sum"))
+	if err != nil || len(sums) != 1 {
+		t.Fatalf("%v, %v", sums, err)
+	}
+	if err := os.Remove(sums[0]); err != nil {
+		t.Fatal(err)
+	}
+	b = bustest.Open(t, cfg)
+	consume(t, b, func(d bus.Delivery) { d.Ack(); got <- d })
+	receive(t, got)
 }
 
 // A decision may come long after the handler has returned, as when an event

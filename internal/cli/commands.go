@@ -27,6 +27,7 @@ type commands struct {
 	Waiver      statementsCmd   `cmd:"" group:"contract" help:"List or withdraw waivers."`
 	Sub         subscriptionCmd `cmd:"" name:"subscription" group:"contract" help:"Buy managed services, which move duties to the provider, and end them."`
 	Catalog     catalogCmd      `cmd:"" group:"contract" help:"The duties, and the catalogues that hold them."`
+	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: set, list."`
 	Services    servicesCmd     `cmd:"" group:"contract" help:"List the managed services."`
 
 	Tenant  tenantCmd  `cmd:"" group:"estate" help:"Tenants: create, show, list, change."`

@@ -19,6 +19,7 @@ type ledgerCmd struct {
 	Verify ledgerVerifyCmd `cmd:"" help:"Have the server read its whole ledger again; exits with 3 if it is at fault."`
 	Bundle ledgerBundleCmd `cmd:"" help:"Fetch the bundle that is verified without the server."`
 	State  ledgerStateCmd  `cmd:"" help:"Show size, checkpoint and keys."`
+	Rotate ledgerRotateCmd `cmd:"" help:"Sign with a new key from now on."`
 }
 
 type ledgerLogCmd struct {
@@ -35,6 +36,13 @@ type ledgerShowCmd struct {
 }
 
 type ledgerVerifyCmd struct{}
+
+type ledgerRotateCmd struct{ consent }
+
+// Help is shown below the flags.
+func (ledgerRotateCmd) Help() string {
+	return `The old and the new key both sign the checkpoint at which they change, so whoever trusts the old one can follow. Give the new verifier key to your witnesses and customers.`
+}
 
 type ledgerBundleCmd struct {
 	Tenant string `help:"Of one tenant's entries." placeholder:"NAME"`
@@ -142,6 +150,22 @@ func (c *ledgerVerifyCmd) Run(ctx context.Context, s *session) error {
 	}
 	s.note("the ledger is whole")
 	return nil
+}
+
+// Run rotates the signing key.
+func (c *ledgerRotateCmd) Run(ctx context.Context, s *session) error {
+	client, err := s.connect()
+	if err != nil {
+		return err
+	}
+	if err := s.confirm(c.consent, "sign the ledger with a new key from now on"); err != nil {
+		return err
+	}
+	state, err := client.RotateLedgerKey(ctx)
+	if err != nil {
+		return fmt.Errorf("rotating the ledger's key: %w", err)
+	}
+	return printOne(s, state, ledgerStateColumns)
 }
 
 // Run fetches a bundle.

@@ -86,6 +86,7 @@ var ofMachine = map[string]string{
 //demarc:duty PII/C-8d
 //demarc:duty PII/C-8f
 func TestDutiesOfAMachine(t *testing.T) {
+	t.Parallel()
 	needPrograms(t)
 	s := newServer(t)
 	s.tenant("acme")
@@ -152,6 +153,7 @@ func explained(t *testing.T, s *server) {
 //demarc:duty CLD.6.3.1/C-1.4a
 //demarc:duty CLD.9.5.2/C-4.3a
 func TestOneChangedFileTurnsItsDuties(t *testing.T) {
+	t.Parallel()
 	s := newServer(t)
 	s.tenant("acme")
 	root, dir := t.TempDir(), t.TempDir()

@@ -24,6 +24,10 @@ func run(m *testing.M) int {
 	if testing.Short() {
 		return m.Run()
 	}
+	if built := os.Getenv("DEMARC_E2E_BIN"); built != "" {
+		bin = built
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "demarc-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

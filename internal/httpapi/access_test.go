@@ -120,8 +120,6 @@ func (c caller) want(op operation, tenant string, known bool) int {
 // TestEveryOperationForEveryCaller calls each operation of the description as
 // everybody, about the own, a foreign and no tenant, and holds the answer
 // against the operation's rule. Nothing of the foreign tenant may show.
-//
-//demarc:duty CLD.9.5.1/P-3.1a
 func TestEveryOperationForEveryCaller(t *testing.T) {
 	r := shared
 	own, foreign := newWorld(t, r, "ownmark"), newWorld(t, r, "alienmark")

@@ -32,6 +32,13 @@ func (a *API) addLedger() {
 		s, err := a.ledgerState(c)
 		return plain(s, err)
 	})
+	add(a, writeProvider, post("rotate-ledger-key", "/v1/ledger/rotate", "Sign with a new key from now on"), func(c call, _ *struct{}) (*body[api.LedgerState], error) {
+		if _, err := a.cfg.Ledger.Rotate(c, c.by.Actor()); err != nil {
+			return nil, err
+		}
+		s, err := a.ledgerState(c)
+		return plain(s, err)
+	})
 	add(a, anybody, get("list-ledger-entries", "/v1/ledger/entries", "Entries that you may see, newest first"), a.listEntries)
 	add(a, anybody, get("get-ledger-entry", "/v1/ledger/entries/{index}", "One entry"), func(c call, in *struct {
 		Index int64 `path:"index" minimum:"0"`

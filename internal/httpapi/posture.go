@@ -284,6 +284,10 @@ func (a *API) Matrix(c call, t estate.Tenant, at time.Time) (api.Matrix, error) 
 		return api.Matrix{}, err
 	}
 	var mine, providers []store.VerdictCount
+	if past := at.Before(a.cfg.Now().Add(-time.Minute)); past {
+		// The verdicts of today say nothing of that day.
+		return matrixOut(t, m, nil, nil), nil
+	}
 	err = a.cfg.Store.Read(c, func(tx *store.Tx) (err error) {
 		if mine, err = tx.VerdictCounts(t.ID, false); err != nil {
 			return err
@@ -291,7 +295,11 @@ func (a *API) Matrix(c call, t estate.Tenant, at time.Time) (api.Matrix, error) 
 		providers, err = tx.VerdictCounts("", false)
 		return err
 	})
-	out := api.Matrix{Tenant: tenantOut(m.Tenant), At: at, Catalogue: m.Catalogue.Name + " " + m.Catalogue.Version, Rows: []api.MatrixRow{}}
+	return matrixOut(t, m, mine, providers), err
+}
+
+func matrixOut(t estate.Tenant, m matrix.Matrix, mine, providers []store.VerdictCount) api.Matrix {
+	out := api.Matrix{Tenant: tenantOut(m.Tenant), At: m.At, Catalogue: m.Catalogue.Name + " " + m.Catalogue.Version, Rows: []api.MatrixRow{}}
 	for _, r := range m.Rows {
 		counts := mine
 		if r.Duty.Scope == evidence.ScopeProvider {
@@ -299,7 +307,7 @@ func (a *API) Matrix(c call, t estate.Tenant, at time.Time) (api.Matrix, error) 
 		}
 		out.Rows = append(out.Rows, matrixRow(t, r, counts))
 	}
-	return out, err
+	return out
 }
 
 func matrixRow(t estate.Tenant, r matrix.Row, counts []store.VerdictCount) api.MatrixRow {
@@ -324,6 +332,9 @@ func matrixRow(t estate.Tenant, r matrix.Row, counts []store.VerdictCount) api.M
 	for _, n := range counts {
 		if n.Duty == r.Duty.ID {
 			count(&row.Verdicts, n.Verdict, n.Count)
+			if n.Party == string(responsibility.Provider) {
+				count(&row.ProviderVerdicts, n.Verdict, n.Count)
+			}
 		}
 	}
 	row.Worst = worst(row.Verdicts)

@@ -140,11 +140,11 @@ func (a *API) problem(ctx context.Context, err error) error {
 		}
 		return huma.Error422UnprocessableEntity("the catalogue is refused", details...)
 	case errors.Is(err, estate.ErrInvalid):
-		return huma.Error422UnprocessableEntity(err.Error())
+		return huma.Error422UnprocessableEntity(words(err, estate.ErrInvalid))
 	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound(err.Error())
 	case errors.Is(err, store.ErrConflict):
-		return huma.Error409Conflict(err.Error())
+		return huma.Error409Conflict(words(err, store.ErrConflict))
 	case errors.Is(err, identity.ErrUnauthenticated):
 		return huma.Error401Unauthorized("not signed in")
 	case errors.Is(err, store.ErrUnavailable):
@@ -155,6 +155,13 @@ func (a *API) problem(ctx context.Context, err error) error {
 	}
 	a.cfg.Log.ErrorContext(ctx, "request failed", "error", err)
 	return huma.Error500InternalServerError("the server failed; the reason is in its log")
+}
+
+// words is what an error says without the name of its class, which the status
+// tells.
+func words(err, class error) string {
+	s := strings.ReplaceAll(err.Error(), class.Error()+": ", "")
+	return strings.TrimSuffix(s, ": "+class.Error())
 }
 
 func faultText(f responsibility.Fault) string {

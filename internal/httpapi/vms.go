@@ -62,6 +62,7 @@ func (a *API) addVMs() {
 		}
 		return nil, a.cfg.Fleet.Refresh(c, v)
 	})
+	add(a, readTenant, get("list-policies", "/v1/tenants/{tenant}/policies", "Policies in force"), a.listPolicies)
 	add(a, writeTenant, huma.Operation{OperationID: "set-policy", Method: http.MethodPut, Path: "/v1/tenants/{tenant}/policies/{service}", Summary: "Set a service's policy"}, a.setPolicy)
 }
 
@@ -168,6 +169,21 @@ func (a *API) getFact(c call, in *struct {
 		return err
 	})
 	return plain(out, err)
+}
+
+func (a *API) listPolicies(c call, in *struct{ TenantPath }) (*list[api.Policy], error) {
+	out := &list[api.Policy]{Body: api.List[api.Policy]{Items: []api.Policy{}}}
+	err := a.cfg.Store.Read(c, func(tx *store.Tx) error {
+		ps, err := tx.TenantPolicies(c.tenant.ID)
+		n := newNames(tx)
+		for _, p := range ps {
+			out.Body.Items = append(out.Body.Items, api.Policy{
+				Service: p.Service, Subject: n.subject(p.Subject), Version: p.Version, Document: p.Document, Digest: p.Digest, CreatedAt: p.CreatedAt, By: p.By,
+			})
+		}
+		return err
+	})
+	return out, err
 }
 
 // PolicyVersion is what setting a policy gives.

@@ -16,8 +16,6 @@ import (
 
 // A certificate verifies with a foreign implementation of C2SP tlog-proof, which
 // is given the commitment of the entry that it shows.
-//
-//demarc:duty CLD.8.1.5/P-2.3a
 func TestCertificateVerifiesElsewhere(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		l := grown(t, s)

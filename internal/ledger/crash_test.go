@@ -59,8 +59,6 @@ func TestCrashChild(t *testing.T) {
 // A process that acts is killed at any moment, time and again. Each act that it
 // was told to be durable is there, with its entry; every act there is has its
 // entry and every entry its act; and the tree verifies.
-//
-//demarc:duty CLD.6.3.1/P-1.3b
 func TestCrashLeavesActAndEntryOrNeither(t *testing.T) {
 	kills := 40
 	if testing.Short() {

@@ -121,7 +121,7 @@ func (e *Engine) run(v *view, d deriver, changed changes) ([]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode %s of service %s: %w", r.Kind, d.name, err)
 		}
-		if _, err := v.contract.Environment.Decode(r.Kind, data); err != nil {
+		if _, err := v.contract.part.Decode(r.Kind, data); err != nil {
 			return nil, fmt.Errorf("service %s: %w", d.name, err)
 		}
 		facts = append(facts, evidence.Fact{Kind: r.Kind, Data: data, ObservedAt: r.Observed, Again: r.Again, Source: "service/" + d.name})

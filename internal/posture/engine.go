@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/demarc/demarc/internal/assessment"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/ledger"
@@ -65,6 +66,10 @@ type contract struct {
 	// minStale is, by fact kind, the shortest time for which any duty trusts it.
 	minStale map[string]time.Duration
 	byScope  map[evidence.Scope][]*judgement.Duty
+	// part decodes what duties read of facts, and reads are the kinds that
+	// judging the duties of a scope takes, sorted.
+	part  *assessment.Part
+	reads map[evidence.Scope][]string
 }
 
 type deriver struct {
@@ -99,15 +104,24 @@ func New(cfg Config) (*Engine, error) {
 // SetCatalogue puts another catalogue in force. Verdicts follow when their
 // subjects are judged next; RejudgeAll does it at once.
 func (e *Engine) SetCatalogue(compiled *judgement.Compiled) {
-	c := &contract{Compiled: compiled, minStale: map[string]time.Duration{}, byScope: map[evidence.Scope][]*judgement.Duty{}}
+	c := &contract{Compiled: compiled, minStale: map[string]time.Duration{}, byScope: map[evidence.Scope][]*judgement.Duty{},
+		reads: map[evidence.Scope][]string{}}
+	var programs []*assessment.Program
 	for _, d := range compiled.Duties {
 		c.byScope[d.Scope] = append(c.byScope[d.Scope], d)
+		c.reads[d.Scope] = append(append(c.reads[d.Scope], wire.KindAgent), d.Reads...)
+		programs = append(programs, d.Applies, d.Met, d.Message)
 		for _, kind := range d.Reads {
 			if old, ok := c.minStale[kind]; !ok || d.StaleAfter < old {
 				c.minStale[kind] = d.StaleAfter
 			}
 		}
 	}
+	for scope, kinds := range c.reads {
+		slices.Sort(kinds)
+		c.reads[scope] = slices.Compact(kinds)
+	}
+	c.part = compiled.Environment.Part(programs...)
 	e.contract.Store(c)
 }
 
@@ -311,6 +325,9 @@ func (e *Engine) rejudgeEach(tx *store.Tx, subjects []evidence.Subject, derive b
 // rejudge judges all duties of the view's subject. Without derive, what
 // services derived before counts as it is stored, unless its time has come.
 func (e *Engine) rejudge(v *view, derive bool) error {
+	if err := v.load(v.contract.reads[v.subject.Scope]...); err != nil {
+		return err
+	}
 	if _, err := e.ask(v); err != nil {
 		return err
 	}

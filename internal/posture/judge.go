@@ -155,7 +155,7 @@ func (e *Engine) gather(v *view, duties []*judgement.Duty) (*ground, error) {
 		if _, ok := v.contract.Environment.Kind(kind); !ok || f == nil || g.values[kind] != nil {
 			continue
 		}
-		val, err := v.contract.Environment.Decode(kind, f.Data)
+		val, err := v.contract.part.Decode(kind, f.Data)
 		if err != nil {
 			g.broken[kind] = err.Error()
 			continue

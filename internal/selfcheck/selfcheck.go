@@ -13,8 +13,13 @@ import (
 	"github.com/demarc/demarc/internal/store"
 )
 
-// again is how soon these facts are looked at again.
-const again = time.Minute
+const (
+	// again is how soon these facts are looked at again.
+	again = time.Minute
+	// soon is the same for the ledger while its first verification or its first
+	// cosignature is on the way.
+	soon = 2 * time.Second
+)
 
 type contacts struct {
 	Administrators         int `json:"administrators"`
@@ -205,6 +210,9 @@ func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evi
 		f, err := fact(kind, data, now)
 		if err != nil {
 			return nil, err
+		}
+		if kind == "ledger.state" && (at.IsZero() || st.Witnesses > 0 && !st.Cosigned) {
+			f.Again = now.Add(soon)
 		}
 		out = append(out, f)
 	}

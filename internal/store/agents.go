@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -68,7 +69,16 @@ func (tx *Tx) Agents(tenant string, p Page) ([]Agent, error) {
 
 // AgentsOfVM returns the agents of a VM that are not revoked.
 func (tx *Tx) AgentsOfVM(vm string) ([]Agent, error) {
-	return many(tx, tx.db.NewSelect().Where("vm_id = ? AND revoked_at IS NULL", vm).Order("id"), "agents", agentRow.agent)
+	const query = "SELECT id, tenant_id, vm_id, public_key, enrolled_at, revoked_at, seen_at, skew_us, epoch, sequence, software " +
+		"FROM agent WHERE vm_id = ? AND revoked_at IS NULL ORDER BY id"
+	return list(tx, "agents", query, []any{vm}, func(rows *sql.Rows) (Agent, error) {
+		var r agentRow
+		err := rows.Scan(&r.ID, &r.TenantID, &r.VmID, &r.PublicKey, &r.EnrolledAt, &r.RevokedAt, &r.SeenAt, &r.SkewUs, &r.Epoch, &r.Sequence, &r.Software)
+		if err != nil {
+			return Agent{}, err
+		}
+		return r.agent()
+	})
 }
 
 // RevokeAgent ends an agent's identity for good.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -40,9 +41,14 @@ func subject(scope, tenant, id string) evidence.Subject {
 
 // Fact returns the latest fact of the kind about the subject.
 func (tx *Tx) Fact(s evidence.Subject, kind string) (evidence.Fact, error) {
-	var row factRow
-	q := tx.db.NewSelect().Where("scope = ? AND subject_id = ? AND kind = ?", string(s.Scope), s.ID, kind)
-	return one(tx, q, &row, "fact", kind, factRow.fact)
+	facts, err := tx.Facts([]evidence.Subject{s}, kind)
+	if err == nil && len(facts) == 0 {
+		err = fmt.Errorf("fact %q: %w", kind, ErrNotFound)
+	}
+	if err != nil {
+		return evidence.Fact{}, err
+	}
+	return facts[0], nil
 }
 
 const factColumns = "scope, subject_id, kind, tenant_id, data, digest, observed_at, changed_at, source, again_at"

@@ -217,3 +217,20 @@ func (tx *Tx) Policies(subjects []evidence.Subject) ([]Policy, error) {
 		return r.policy()
 	})
 }
+
+// TenantPolicies returns the newest version of every policy of a tenant and
+// its VMs.
+func (tx *Tx) TenantPolicies(tenant string) ([]Policy, error) {
+	q := tx.db.NewSelect().Where("tenant_id = ?", tenant).Order("service", "scope", "subject_id", "version")
+	all, err := many(tx, q, "policies", policyRow.policy)
+	// Of one service and subject the last is the newest.
+	var out []Policy
+	for _, p := range all {
+		if n := len(out); n > 0 && out[n-1].Service == p.Service && out[n-1].Subject == p.Subject {
+			out[n-1] = p
+			continue
+		}
+		out = append(out, p)
+	}
+	return out, err
+}

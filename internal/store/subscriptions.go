@@ -1,6 +1,7 @@
 package store
 
 import (
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -54,8 +55,14 @@ func (tx *Tx) InsertSubscription(s responsibility.Subscription, now time.Time) e
 
 // Subscriptions returns all subscriptions of a tenant, past ones too.
 func (tx *Tx) Subscriptions(tenant string) ([]responsibility.Subscription, error) {
-	q := tx.db.NewSelect().Where("tenant_id = ?", tenant).Order("from_at", "id")
-	return many(tx, q, "subscriptions", subscriptionRow.subscription)
+	const query = "SELECT id, tenant_id, service, covers, covers_id, from_at, to_at FROM subscription WHERE tenant_id = ? ORDER BY from_at, id"
+	return list(tx, "subscriptions", query, []any{tenant}, func(rows *sql.Rows) (responsibility.Subscription, error) {
+		var r subscriptionRow
+		if err := rows.Scan(&r.ID, &r.TenantID, &r.Service, &r.Covers, &r.CoversID, &r.FromAt, &r.ToAt); err != nil {
+			return responsibility.Subscription{}, err
+		}
+		return r.subscription()
+	})
 }
 
 // Subscription returns one subscription of a tenant.

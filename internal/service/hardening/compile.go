@@ -62,6 +62,16 @@ func (c *compiler) compile(rules []Rule) error {
 	return errors.Join(c.faults...)
 }
 
+// programs are all that read facts.
+func (c *compiler) programs() []*assessment.Program {
+	all := []*assessment.Program{c.family}
+	for i := range c.rules {
+		r := &c.rules[i]
+		all = append(all, r.applies, r.known, r.pass, r.message)
+	}
+	return all
+}
+
 func (c *compiler) program(e Expression, compile func(string) (*assessment.Program, error)) *assessment.Program {
 	p, err := compile(e.Text)
 	if err == nil {

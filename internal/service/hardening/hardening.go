@@ -46,6 +46,7 @@ type Service struct {
 	// Set once by Prepare.
 	version string
 	env     *assessment.Environment
+	part    *assessment.Part
 	reads   []string // fact kinds; the place of a kind is its bit in a mask
 	family  *assessment.Program
 	osBit   int
@@ -92,6 +93,7 @@ func (s *Service) Prepare(kinds []evidence.Kind) error {
 		return fmt.Errorf("hardening: check rules: %w", err)
 	}
 	s.version, s.env, s.rules, s.reads = version, env, c.rules, c.kinds
+	s.part = env.Part(c.programs()...)
 	s.family, s.osBit = c.family, c.bits[factOS]
 	s.index = make(map[string]int, len(c.rules))
 	for i := range c.rules {

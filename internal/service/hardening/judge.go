@@ -35,7 +35,7 @@ func (s *Service) gather(in service.Input, need uint64) *judgement {
 			j.why[i] = "was not observed"
 			continue
 		}
-		v, err := s.env.Decode(kind, f.Data)
+		v, err := s.part.Decode(kind, f.Data)
 		if err != nil {
 			j.why[i] = err.Error()
 			continue

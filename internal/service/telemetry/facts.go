@@ -257,7 +257,7 @@ type MFA struct {
 // Listeners are the sockets that wait for others.
 type Listeners struct {
 	Listeners []Listener `json:"listeners"`
-	External  []string   `json:"external" doc:"those that answer on more than loopback, as proto/port:process, sorted and unique"`
+	External  []string   `json:"external" doc:"those that answer on more than loopback, as proto/port:process, or proto/port where the process is not seen, sorted and unique"`
 	Processes bool       `json:"processes" doc:"whether the owning processes could be read"`
 }
 

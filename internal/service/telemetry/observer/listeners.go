@@ -63,7 +63,11 @@ func collectListeners(ctx context.Context, p *probe) (any, error) {
 			}
 		}
 		if !l.Loopback {
-			f.External = append(f.External, fmt.Sprintf("%s/%d:%s", l.Protocol, l.Port, l.Process))
+			name := fmt.Sprintf("%s/%d", l.Protocol, l.Port)
+			if l.Process != "" {
+				name += ":" + l.Process
+			}
+			f.External = append(f.External, name)
 		}
 		f.Listeners = append(f.Listeners, l)
 	}
