@@ -76,6 +76,7 @@ var schemaDocs = map[string]string{
 	"NewVM":             "A VM that runs already, to be registered.",
 	"Overview":          "Verdicts by control and party.",
 	"PastVerdict":       "A verdict that was replaced.",
+	"Policy":            "The policy of a service in force for a subject.",
 	"PolicyVersion":     "The version that setting a policy gave.",
 	"Principal":         "Somebody, or something, that may use the API.",
 	"Reference":         "A piece of evidence.",
