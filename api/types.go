@@ -232,7 +232,9 @@ type MatrixRow struct {
 	Customer []Share `json:"customer"`
 	Provider []Share `json:"provider"`
 	Verdicts Counts  `json:"verdicts" doc:"of the tenant's subjects, now"`
-	Worst    string  `json:"worst" doc:"the verdict that calls for most attention; empty if none was given yet"`
+	// ProviderVerdicts are those of Verdicts for which the provider is responsible.
+	ProviderVerdicts Counts `json:"provider_verdicts"`
+	Worst            string `json:"worst" doc:"the verdict that calls for most attention; empty if none was given yet"`
 }
 
 // Share is a part of the estate that one party is responsible for.

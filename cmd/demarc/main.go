@@ -15,12 +15,14 @@ import (
 	"github.com/demarc/demarc/internal/role/server"
 	"github.com/demarc/demarc/internal/role/up"
 	"github.com/demarc/demarc/internal/role/verify"
+	"github.com/demarc/demarc/internal/silence"
 )
 
 // version is set by the linker.
 var version = "development"
 
 func main() {
+	silence.End()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(cli.Run(ctx, os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, programs(), os.Getenv))

@@ -62,10 +62,6 @@ func plus(a, b api.Counts) api.Counts {
 	}
 }
 
-func times(a api.Counts, n int) api.Counts {
-	return api.Counts{Met: n * a.Met, NotMet: n * a.NotMet, Unknown: n * a.Unknown, NotApplicable: n * a.NotApplicable, Waived: n * a.Waived}
-}
-
 // one counts a single verdict.
 func one(verdict string) api.Counts {
 	switch verdict {

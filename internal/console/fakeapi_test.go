@@ -196,8 +196,12 @@ func (f *fakeAPI) matrix(at string) api.Matrix {
 		default:
 			r.Customer = append(r.Customer, api.Share{Subject: whole})
 		}
-		for _, w := range f.verdicts[d.ID] {
+		for id, w := range f.verdicts[d.ID] {
 			tally(&r.Verdicts, w)
+			i := slices.IndexFunc(f.vms, func(m api.VM) bool { return m.ID == id })
+			if len(r.Customer) == 0 || i >= 0 && f.provides(d, i) {
+				tally(&r.ProviderVerdicts, w)
+			}
 		}
 		m.Rows = append(m.Rows, r)
 	}

@@ -101,74 +101,13 @@ func (c *Console) matrix(v *visit) error {
 		Created: m.Tenant.CreatedAt.UTC().Format(time.DateOnly),
 		Filter:  matrixFilter{Text: strings.TrimSpace(q.Get("q")), Verdict: q.Get("verdict"), Level: q.Get("level"), Control: q.Get("control")},
 	}
-	parts, err := c.sides(v, m, at != "")
-	if err != nil {
-		return err
-	}
-	page.fill(m, titles, parts)
+	page.fill(m, titles)
 	c.render(v, http.StatusOK, "matrix", m.Tenant.Name, page)
 	return nil
 }
 
-// sides counts what of a split duty is the provider's, by duty: the matrix
-// itself counts both sides together. It asks for the smaller side and leaves
-// out a duty whose sides are both large.
-func (c *Console) sides(v *visit, m api.Matrix, past bool) (map[string]api.Counts, error) {
-	const (
-		workers = 4
-		large   = 500
-	)
-	out := map[string]api.Counts{}
-	if past {
-		return out, nil
-	}
-	var mu sync.Mutex // guards out and first
-	var first error
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, workers)
-	for _, r := range m.Rows {
-		fewer, party := len(r.Provider), "provider"
-		if len(r.Customer) < fewer {
-			fewer, party = len(r.Customer), "customer"
-		}
-		if fewer == 0 {
-			continue
-		}
-		if all := total(r.Verdicts); all == len(r.Customer)+len(r.Provider) && byVerdict(r.Verdicts)[worst(r.Verdicts)] == all {
-			// All verdicts are the same: they divide as the VMs do.
-			mu.Lock()
-			out[r.Duty] = times(one(worst(r.Verdicts)), len(r.Provider))
-			mu.Unlock()
-			continue
-		}
-		if fewer > large {
-			continue
-		}
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			var n api.Counts
-			found, err := api.Collect(v.client.Posture(v, api.PostureFilter{Tenant: m.Tenant.Name, Duty: r.Duty, Party: party}))
-			for _, j := range found {
-				n = plus(n, one(j.Verdict))
-			}
-			if party == "customer" {
-				n = minus(r.Verdicts, n)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			out[r.Duty] = n
-			if first == nil {
-				first = err
-			}
-		})
-	}
-	wg.Wait()
-	return out, first
-}
-
 // fill sorts the rows into controls and sides.
-func (p *matrixPage) fill(m api.Matrix, titles api.Overview, parts map[string]api.Counts) {
+func (p *matrixPage) fill(m api.Matrix, titles api.Overview) {
 	named := map[string]string{}
 	for _, s := range titles.Controls {
 		named[s.Control] = s.Title
@@ -184,10 +123,9 @@ func (p *matrixPage) fill(m api.Matrix, titles api.Overview, parts map[string]ap
 		}
 		block := &p.Controls[i]
 		if p.Past != "" {
-			r.Verdicts = api.Counts{}
+			r.Verdicts, r.ProviderVerdicts = api.Counts{}, api.Counts{}
 		}
-		providers, known := parts[r.Duty]
-		for _, k := range rowChips(m.Tenant.Name, r, providers, known) {
+		for _, k := range rowChips(m.Tenant.Name, r) {
 			k.Hidden = p.Filter.hides(k)
 			block.Hidden = block.Hidden && k.Hidden
 			block.Counts = plus(block.Counts, k.Counts)
@@ -221,9 +159,8 @@ func (s *side) add(k chip) {
 	}
 }
 
-// rowChips makes one chip, or one for each side of a split duty. Unless it is
-// known how a split duty's verdicts divide, both chips have all of them.
-func rowChips(tenant string, r api.MatrixRow, providers api.Counts, known bool) []chip {
+// rowChips makes one chip, or one for each side of a split duty.
+func rowChips(tenant string, r api.MatrixRow) []chip {
 	base := chip{
 		Duty: r.Duty, Control: r.Control, Title: r.Title, Scope: r.Scope, Level: r.Level, Services: r.Services,
 		Href: dutyPath(tenant, r.Duty, api.Subject{}),
@@ -249,11 +186,9 @@ func rowChips(tenant string, r api.MatrixRow, providers api.Counts, known bool) 
 		}
 		out = append(out, k)
 	}
-	customers := r.Verdicts
-	if split && known {
-		customers = minus(r.Verdicts, providers)
-	} else {
-		providers = r.Verdicts
+	customers, providers := r.Verdicts, r.Verdicts
+	if split {
+		customers, providers = minus(r.Verdicts, r.ProviderVerdicts), r.ProviderVerdicts
 	}
 	add("customer", r.Customer, customers)
 	add("provider", r.Provider, providers)

@@ -36,6 +36,10 @@ type Contract struct {
 	services []service.Service
 	kinds    []evidence.Kind
 
+	// loading is held while a catalogue is loaded: two that each fit, but not
+	// together, must not both be stored.
+	loading sync.Mutex
+
 	mu     sync.Mutex
 	loaded []loaded // guarded by mu; by name and time
 	merged map[int]*responsibility.Catalogue
@@ -158,7 +162,8 @@ func (c *Contract) Validate(file string, source []byte) (*responsibility.Catalog
 		return nil, nil, err
 	}
 	c.mu.Lock()
-	all := slices.Clone(c.loaded)
+	// A file that is loaded already is checked in its own place.
+	all := slices.DeleteFunc(slices.Clone(c.loaded), func(l loaded) bool { return l.Name == cat.Name && l.Version == cat.Version })
 	c.mu.Unlock()
 	all = append(all, loaded{store.StoredCatalogue{Name: cat.Name, Version: cat.Version, From: c.now()}, cat})
 	m, err := c.merge(all)
@@ -172,6 +177,11 @@ func (c *Contract) Validate(file string, source []byte) (*responsibility.Catalog
 // Load puts a catalogue in force from now on: beside the others, or in place
 // of the former version of its name. It returns the compiled whole.
 func (c *Contract) Load(ctx context.Context, by access.Principal, file string, source []byte) (store.StoredCatalogue, *judgement.Compiled, error) {
+	c.loading.Lock()
+	defer c.loading.Unlock()
+	if err := c.reload(ctx); err != nil { // another server may have loaded one
+		return store.StoredCatalogue{}, nil, err
+	}
 	cat, compiled, err := c.Validate(file, source)
 	if err != nil {
 		return store.StoredCatalogue{}, nil, err

@@ -26,6 +26,7 @@ var floors = []struct {
 	{"internal/durable", 0, "primitives"},
 	{"internal/rungroup", 0, "primitives"},
 	{"internal/ident", 0, "primitives"},
+	{"internal/silence", 0, "primitives; must need nothing but log"},
 
 	{"internal/evidence", 1, "the domain does no I/O and has no clock; evidence is what the rest of it speaks of"},
 	{"internal/lifecycle", 1, "domain"},

@@ -332,6 +332,9 @@ func matrixRow(t estate.Tenant, r matrix.Row, counts []store.VerdictCount) api.M
 	for _, n := range counts {
 		if n.Duty == r.Duty.ID {
 			count(&row.Verdicts, n.Verdict, n.Count)
+			if n.Party == string(responsibility.Provider) {
+				count(&row.ProviderVerdicts, n.Verdict, n.Count)
+			}
 		}
 	}
 	row.Worst = worst(row.Verdicts)

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
@@ -192,6 +193,26 @@ func TestAccountableContact(t *testing.T) {
 	}
 }
 
+// TestWaiverOfARule: a single rule of a service can be waived, one that is not
+// there cannot.
+func TestWaiverOfARule(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "rule")
+	waive := func(duty string) request {
+		return request{method: "POST", path: w.path("/waivers"), token: w.admin.Token, body: api.NewStatement{
+			Duty: duty, VM: w.vm.ID, Text: "until the move", Expires: time.Now().Add(time.Hour),
+		}}
+	}
+	if got := must[api.Statement](t, r, 201, waive("hardening/ssh-no-x11")); got.Subject.ID != w.vm.ID || !got.InForce {
+		t.Errorf("%+v", got)
+	}
+	for _, duty := range []string{"hardening/nonesuch", "nonesuch/ssh-no-x11", "telemetry/x"} {
+		if a := r.do(waive(duty)); a.status != 404 {
+			t.Errorf("%s: %d %s", duty, a.status, a.body)
+		}
+	}
+}
+
 // TestPrincipalsOfATenant: whoever runs a tenant cannot make himself more.
 func TestPrincipalsOfATenant(t *testing.T) {
 	r := shared
@@ -209,5 +230,21 @@ func TestPrincipalsOfATenant(t *testing.T) {
 		if a.status != c.status {
 			t.Errorf("%s of %q: %d, want %d: %s", c.role, c.tenant, a.status, c.status, a.body)
 		}
+	}
+}
+
+// TestNameThatIsAnotherTenantsID: a customer who takes another's id as a name
+// does not come between that tenant and its principals.
+func TestNameThatIsAnotherTenantsID(t *testing.T) {
+	r := shared
+	victim, thief := newWorld(t, r, "victim"), newWorld(t, r, "thief")
+	must[api.Tenant](t, r, 200, request{method: "PATCH", path: thief.path(""), token: thief.admin.Token, body: api.NewTenant{Name: victim.tenant.ID}})
+	for _, token := range []string{victim.admin.Token, r.root} {
+		if got := must[api.Tenant](t, r, 200, request{path: victim.path(""), token: token}); got.ID != victim.tenant.ID {
+			t.Errorf("%s answers for %s", got.ID, victim.tenant.ID)
+		}
+	}
+	if a := r.do(request{path: victim.path("/vms"), token: thief.admin.Token}); a.status != 404 {
+		t.Errorf("the thief reads %s: %d", victim.tenant.ID, a.status)
 	}
 }

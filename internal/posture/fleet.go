@@ -4,14 +4,19 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/store"
 )
 
-// subjectsAtOnce is how many subjects one transaction of RejudgeAll concerns.
-const subjectsAtOnce = 50
+// A page of subjects is read in one transaction. Fewer are written in one, so
+// that what agents report meanwhile does not wait for long.
+const (
+	readAtOnce  = 50
+	writeAtOnce = 16
+)
 
 // RejudgeAll judges every duty of every subject by the contract in force and
 // reports progress through done, if it is given. It can be repeated. derive
@@ -49,7 +54,7 @@ func (e *Engine) RejudgeAll(ctx context.Context, derive bool, done func(subjects
 		})
 	}
 	for len(all) > 0 && ctx.Err() == nil {
-		n := min(subjectsAtOnce, len(all))
+		n := min(readAtOnce, len(all))
 		select {
 		case pages <- all[:n]:
 			all = all[n:]
@@ -86,10 +91,15 @@ func (e *Engine) rejudgePage(ctx context.Context, page []evidence.Subject, deriv
 		}
 		return nil
 	})
-	if err != nil || len(differ) == 0 {
+	if err != nil {
 		return err
 	}
-	return e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.rejudgeEach(tx, differ, derive) })
+	for some := range slices.Chunk(differ, writeAtOnce) {
+		if err := e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.rejudgeEach(tx, some, derive) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // subjects lists everything that duties are about, as names only.

@@ -92,18 +92,22 @@ func (w *world) write(f func(tx *store.Tx) error) {
 // would confirm them later.
 func (w *world) report(facts map[string]any) (confirm []posture.FactUpdate) {
 	w.t.Helper()
-	var all []posture.FactUpdate
-	for kind, data := range facts {
-		raw, err := canonical.JSON(data)
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		d := canonical.Digest(raw)
-		all = append(all, posture.FactUpdate{Kind: kind, Data: raw, Digest: d, ObservedAt: w.now})
-		confirm = append(confirm, posture.FactUpdate{Kind: kind, Digest: d})
+	all := w.updates(facts)
+	for _, f := range all {
+		confirm = append(confirm, posture.FactUpdate{Kind: f.Kind, Digest: f.Digest})
 	}
 	w.apply(all)
 	return confirm
+}
+
+// encode returns the data of a fact with its digest.
+func (w *world) encode(data any) (raw []byte, digest string) {
+	w.t.Helper()
+	raw, err := canonical.JSON(data)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return raw, canonical.Digest(raw)
 }
 
 func (w *world) apply(facts []posture.FactUpdate) {

@@ -40,11 +40,10 @@ func (e *Engine) Sweep(ctx context.Context) error {
 	if err := e.followSubscriptions(ctx); err != nil {
 		return err
 	}
-	const atOnce = 50
 	for ctx.Err() == nil {
 		var due []evidence.Subject
 		err := e.cfg.Store.Read(ctx, func(tx *store.Tx) (err error) {
-			due, err = tx.DueSubjects(e.cfg.Now(), atOnce)
+			due, err = tx.DueSubjects(e.cfg.Now(), writeAtOnce)
 			return err
 		})
 		if err != nil || len(due) == 0 {
@@ -53,7 +52,7 @@ func (e *Engine) Sweep(ctx context.Context) error {
 		if err := e.cfg.Store.Write(ctx, func(tx *store.Tx) error { return e.rejudgeEach(tx, due, false) }); err != nil {
 			return err
 		}
-		if len(due) < atOnce {
+		if len(due) < writeAtOnce {
 			return nil
 		}
 	}

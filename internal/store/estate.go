@@ -36,7 +36,13 @@ func (tx *Tx) InsertTenant(t *estate.Tenant) error {
 // Tenant returns the tenant whose id or name is ref.
 func (tx *Tx) Tenant(ref string) (estate.Tenant, error) {
 	var row tenantRow
-	return one(tx, tx.db.NewSelect().Where("id = ? OR name = ?", ref, ref), &row, "tenant", ref, tenantRow.tenant)
+	return one(tx, byRef(tx.db.NewSelect(), ref), &row, "tenant", ref, tenantRow.tenant)
+}
+
+// byRef selects what has the id ref, or else the name: nobody can take the
+// place of another by taking its id as a name.
+func byRef(q *bun.SelectQuery, ref string) *bun.SelectQuery {
+	return q.Where("id = ? OR name = ?", ref, ref).OrderExpr("id = ? DESC", ref).Limit(1)
 }
 
 // Tenants lists tenants by id.
@@ -73,7 +79,7 @@ func (tx *Tx) InsertVDC(v *estate.VDC) error {
 // VDC returns the tenant's VDC whose id or name is ref.
 func (tx *Tx) VDC(tenant, ref string) (estate.VDC, error) {
 	var row vdcRow
-	q := tx.db.NewSelect().Where("tenant_id = ?", tenant).Where("id = ? OR name = ?", ref, ref)
+	q := byRef(tx.db.NewSelect().Where("tenant_id = ?", tenant), ref)
 	return one(tx, q, &row, "VDC", ref, vdcRow.vdc)
 }
 
@@ -119,13 +125,18 @@ func (tx *Tx) InsertVM(v *estate.VM) error {
 // VM returns the tenant's VM whose id or name is ref.
 func (tx *Tx) VM(tenant, ref string) (estate.VM, error) {
 	var row vmRow
-	q := tx.db.NewSelect().Where("tenant_id = ?", tenant).Where("id = ? OR name = ?", ref, ref)
+	q := byRef(tx.db.NewSelect().Where("tenant_id = ?", tenant), ref)
 	return one(tx, q, &row, "VM", ref, vmRow.vm)
 }
 
-// VMsNamed returns the VMs of all tenants whose id or name is ref.
+// VMsNamed returns the VM whose id is ref, or else those of all tenants whose
+// name it is.
 func (tx *Tx) VMsNamed(ref string) ([]estate.VM, error) {
-	return many(tx, tx.db.NewSelect().Where("id = ? OR name = ?", ref, ref).Order("id").Limit(10), "VMs", vmRow.vm)
+	vms, err := many(tx, tx.db.NewSelect().Where("id = ? OR name = ?", ref, ref).OrderExpr("id = ? DESC, id", ref).Limit(10), "VMs", vmRow.vm)
+	if len(vms) > 0 && vms[0].ID == ref {
+		vms = vms[:1]
+	}
+	return vms, err
 }
 
 // VMByID returns the VM of that id, of whichever tenant.

@@ -74,8 +74,8 @@ func complete(t *evidence.Type, given any) any {
 }
 
 // Vary gives the host the faults of a variant: security updates that wait for
-// weeks, SSH open to root, a firewall that is off, a database without a
-// firewall rule, reboots that are due.
+// weeks, SSH open to root, a firewall that is off, restarts that are due, and
+// more; or the want of a database or of SSH.
 func Vary(host map[string]any, variant int) map[string]any {
 	out := maps.Clone(host)
 	with := func(kind string, members map[string]any) {
@@ -100,6 +100,14 @@ func Vary(host map[string]any, variant int) map[string]any {
 	}
 	if variant%15 == 7 {
 		with("host.logging", map[string]any{"audit_running": false})
+	}
+	switch variant % 20 {
+	case 9:
+		with("host.software", map[string]any{"databases": []any{}, "antivirus": []any{}})
+	case 13:
+		with("host.users", map[string]any{"uid_zero": []any{"root", "toor"}})
+	case 17:
+		with("host.sshd", map[string]any{"running": false})
 	}
 	return out
 }

@@ -105,19 +105,17 @@ func (s *Service) Prepare(kinds []evidence.Kind) error {
 // Reads implements service.Deriver.
 func (s *Service) Reads() []string { return s.reads }
 
+// Rule reports whether there is a rule of that id, which a waiver names as
+// hardening/ID.
+func (s *Service) Rule(id string) bool { _, ok := s.index[id]; return ok }
+
 // CheckPolicy implements service.PolicyChecker.
 func (s *Service) CheckPolicy(doc json.RawMessage) error {
 	p, err := ParsePolicy(doc)
 	if err != nil {
 		return err
 	}
-	return p.check(func(id string) bool { _, ok := s.index[id]; return ok }, s.ids)
-}
-
-// Rule reports whether there is a rule of that id, so that it can be waived.
-func (s *Service) Rule(id string) bool {
-	_, ok := s.index[id]
-	return ok
+	return p.check(s.Rule, s.ids)
 }
 
 func (s *Service) ids() []string {
