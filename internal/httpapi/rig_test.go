@@ -240,6 +240,15 @@ func (w world) newStatement(t testing.TB, r *rig, what, mark string) api.Stateme
 	}})
 }
 
+// providerDuty is attested, and about the provider.
+const providerDuty = "PII/P-8k"
+
+func providerStatement(t testing.TB, r *rig, what string) api.Statement {
+	return must[api.Statement](t, r, 201, request{method: "POST", path: "/v1/provider/" + what + "s", token: r.root, body: api.NewStatement{
+		Duty: providerDuty, Text: "stated by the provider", Expires: time.Now().Add(24 * time.Hour),
+	}})
+}
+
 func (w world) newToken(t testing.TB, r *rig, vm string) api.EnrolmentToken {
 	return must[api.EnrolmentToken](t, r, 201, request{method: "POST", path: w.path("/enrolment-tokens"), token: r.root, body: api.NewEnrolmentToken{VDC: w.vdc.ID, VMName: vm}})
 }

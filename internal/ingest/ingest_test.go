@@ -57,6 +57,31 @@ func TestRecordsReachTheirStores(t *testing.T) {
 	})
 }
 
+// seenJudge notes when the agent was seen, by what it is judged by.
+type seenJudge struct {
+	Judge
+	seen chan time.Time
+}
+
+func (j seenJudge) Apply(tx *store.Tx, obs Observation) error {
+	a, err := tx.AgentIngest(obs.Agent)
+	if err != nil {
+		return err
+	}
+	j.seen <- a.SeenAt
+	return j.Judge.Apply(tx, obs)
+}
+
+func TestAnAgentIsSeenBeforeItsFactsAreJudged(t *testing.T) {
+	seen := make(chan time.Time, 10)
+	r := newRig(t, sqlite(t), func(c *Config) { c.Judge = seenJudge{c.Judge, seen} })
+	now := time.Now().UTC()
+	r.want(r.send("t1", "a1", batch("e", 1, fact(1, now))), "ack")
+	if at := <-seen; time.Since(at) > time.Minute {
+		t.Errorf("the judge takes the agent for seen at %s", at)
+	}
+}
+
 func TestReplayedAndReorderedBatches(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		r, now := newRig(t, s, nil), time.Now().Add(-time.Minute)
