@@ -27,7 +27,9 @@ type Judgement struct {
 	// Reason says in plain words why, and what would change it.
 	Reason string `json:"reason"`
 	// Since is when the verdict became what it is.
-	Since       time.Time `json:"since"`
+	Since time.Time `json:"since"`
+	// EvaluatedAt is when judging last came to something else: another verdict,
+	// reason or evidence, or another time to judge again.
 	EvaluatedAt time.Time `json:"evaluated_at"`
 	// DueAt is when it is judged again even if no fact changes: when evidence
 	// goes stale, or a waiver or attestation begins or ends.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,6 +42,7 @@ type rig struct {
 var shared *rig
 
 func TestMain(m *testing.M) {
+	flag.Parse() // before the event store's library does it for itself
 	dir, err := os.MkdirTemp("", "api")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

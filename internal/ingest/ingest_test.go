@@ -140,6 +140,8 @@ func TestGapCountsAsLossAfterPatience(t *testing.T) {
 	r.want(r.send("t1", "a1", batch("e", 11, activity(11, now), fact(1, now))), "ack")
 	if a := r.agent("a1"); a.Lost != 9 || a.Sequence != 12 {
 		t.Errorf("agent %+v, want 9 lost", a)
+	} else if len(a.Rejections) != 1 || a.Rejections[0].Kind != "" || a.Rejections[0].Reason != "9 records never came" || a.Rejected != 0 {
+		t.Errorf("what was lost is not told: %+v", a.Rejections)
 	}
 	select {
 	case who := <-r.resyncs:

@@ -47,6 +47,9 @@ type Config struct {
 	Ledger    Recorder
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Heavy, if set, is called before all subjects are judged, and what it
+	// returns afterwards: a moment to spend memory on speed.
+	Heavy func() (end func())
 	// Changed is told of changed judgements after they are durable. Optional;
 	// it must not block.
 	Changed func([]evidence.Judgement)
@@ -83,6 +86,9 @@ type deriver struct {
 func New(cfg Config) (*Engine, error) {
 	if cfg.Changed == nil {
 		cfg.Changed = func([]evidence.Judgement) {}
+	}
+	if cfg.Heavy == nil {
+		cfg.Heavy = func() func() { return func() {} }
 	}
 	e := &Engine{cfg: cfg, provider: map[string]string{}}
 	for _, s := range cfg.Services {

@@ -27,6 +27,7 @@ const (
 // writing, and only those for which something differs are judged once more in
 // the transaction that writes: by the facts as they are then.
 func (e *Engine) RejudgeAll(ctx context.Context, derive bool, done func(subjects int)) error {
+	defer e.cfg.Heavy()()
 	all, err := e.subjects(ctx)
 	if err != nil {
 		return err

@@ -36,10 +36,6 @@ func (e *Engine) judge(v *view, duties []*judgement.Duty) ([]store.StandingVerdi
 	if len(duties) == 0 {
 		return nil, nil
 	}
-	g, err := e.gather(v, duties)
-	if err != nil {
-		return nil, err
-	}
 	var ids []string // all, if there are many
 	if len(duties) <= 20 {
 		for _, d := range duties {
@@ -47,6 +43,14 @@ func (e *Engine) judge(v *view, duties []*judgement.Duty) ([]store.StandingVerdi
 		}
 	}
 	standing, err := v.tx.Standing(v.subject, ids...)
+	if err != nil {
+		return nil, err
+	}
+	if v.looking && len(standing) == 0 {
+		v.differs = true
+		return nil, nil
+	}
+	g, err := e.gather(v, duties)
 	if err != nil {
 		return nil, err
 	}
@@ -64,6 +68,10 @@ func (e *Engine) judge(v *view, duties []*judgement.Duty) ([]store.StandingVerdi
 		if old != nil && settled(old, j, v.now) {
 			continue
 		}
+		if v.looking {
+			v.differs = true
+			return standing, nil
+		}
 		write = append(write, j)
 		if old != nil && old.Same(j) {
 			continue
@@ -78,7 +86,6 @@ func (e *Engine) judge(v *view, duties []*judgement.Duty) ([]store.StandingVerdi
 		}
 	}
 	if v.looking {
-		v.differs = v.differs || len(write) > 0
 		return standing, nil
 	}
 	if err := v.tx.PutVerdicts(write); err != nil {

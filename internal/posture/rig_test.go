@@ -3,6 +3,7 @@ package posture_test
 import (
 	"log/slog"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -74,6 +75,7 @@ func simulate(t testing.TB, n int) *simulation {
 	w.engine, err = posture.New(posture.Config{
 		Catalogue: compiled, Services: services, Sources: []posture.Source{fleet.Coverage{}}, Store: w.store, Ledger: log,
 		Now: func() time.Time { return w.now }, Log: slog.New(slog.DiscardHandler),
+		Heavy: func() func() { debug.SetGCPercent(400); return func() { debug.SetGCPercent(60) } }, // as the server has it
 	})
 	if err != nil {
 		t.Fatal(err)

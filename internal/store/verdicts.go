@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"database/sql"
 	"fmt"
 	"strings"
@@ -131,18 +132,18 @@ func (s StandingVerdict) Full() (evidence.Judgement, error) {
 // looked at does not count.
 func (s StandingVerdict) SameEvidence(j evidence.Judgement) bool {
 	const at = `"at":"` // a string in JSON cannot hold this: its quotes are escaped
-	a, b := s.evidence, string(appendEvidence(nil, j.Evidence))
+	a, b := s.evidence, appendEvidence(make([]byte, 0, len(s.evidence)+64), j.Evidence)
 	for {
 		beforeA, restA, more := strings.Cut(a, at)
-		beforeB, restB, moreB := strings.Cut(b, at)
-		if beforeA != beforeB || more != moreB {
+		beforeB, restB, moreB := bytes.Cut(b, []byte(at))
+		if beforeA != string(beforeB) || more != moreB {
 			return false
 		}
 		if !more {
 			return true
 		}
 		_, a, _ = strings.Cut(restA, `"`)
-		_, b, _ = strings.Cut(restB, `"`)
+		_, b, _ = bytes.Cut(restB, []byte{'"'})
 	}
 }
 

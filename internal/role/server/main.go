@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 )
@@ -81,7 +80,3 @@ func Main(ctx context.Context, version, data string, args []string, out, errOut 
 	}
 	return Run(ctx, cfg)
 }
-
-// LimitMemory keeps the heap small while idle at the cost of some processor
-// time under load.
-func LimitMemory() { debug.SetGCPercent(60) }

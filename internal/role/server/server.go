@@ -305,6 +305,7 @@ func (s *server) openContract(ctx context.Context) error {
 	s.posture, err = posture.New(posture.Config{
 		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate}, s.self},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
+		Heavy: (&memory{}).spend,
 	})
 	if err != nil {
 		return err
