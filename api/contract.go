@@ -118,19 +118,32 @@ const (
 	Waivers      = "waivers"
 )
 
-// Statements lists the statements of a tenant; of is Attestations or Waivers.
+// ofStatements is the route of the statements of a tenant, or of those about
+// the provider where tenant is "".
+func ofStatements(tenant, of string, more ...string) []string {
+	route := []string{"v1", "tenants", tenant, of}
+	if tenant == "" {
+		route = []string{"v1", "provider", of}
+	}
+	return append(route, more...)
+}
+
+// Statements lists the statements of a tenant, or about the provider where
+// tenant is ""; of is Attestations or Waivers.
 func (c *Client) Statements(ctx context.Context, tenant, of string) iter.Seq2[Statement, error] {
-	return list[Statement](ctx, c, nil, "v1", "tenants", tenant, of)
+	return list[Statement](ctx, c, nil, ofStatements(tenant, of)...)
 }
 
-// CreateStatement attests a duty or waives it.
+// CreateStatement attests a duty or waives it; tenant is "" for a duty about
+// the provider.
 func (c *Client) CreateStatement(ctx context.Context, tenant, of string, in NewStatement) (Statement, error) {
-	return post[Statement](ctx, c, in, "v1", "tenants", tenant, of)
+	return post[Statement](ctx, c, in, ofStatements(tenant, of)...)
 }
 
-// WithdrawStatement ends a statement now; it stays in the history.
+// WithdrawStatement ends a statement now; it stays in the history. tenant is ""
+// for a statement about the provider.
 func (c *Client) WithdrawStatement(ctx context.Context, tenant, of, id string) error {
-	return c.do(ctx, call{method: http.MethodPost, segments: []string{"v1", "tenants", tenant, of, id, "withdraw"}}, nil)
+	return c.do(ctx, call{method: http.MethodPost, segments: ofStatements(tenant, of, id, "withdraw")}, nil)
 }
 
 // ExportComponent writes the OSCAL component definition of the provider.

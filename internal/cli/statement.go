@@ -14,9 +14,28 @@ import (
 	"github.com/demarc/demarc/api"
 )
 
+// ofParty are the flags that say whose duty a statement is about.
+type ofParty struct {
+	ofTenant
+	Provider bool `help:"About the provider itself instead of a tenant."`
+}
+
+// stater connects, and finds out the tenant unless it is about the provider.
+func (s *session) stater(ctx context.Context, of ofParty) (client *api.Client, tenant, about string, err error) {
+	if !of.Provider {
+		client, tenant, err = s.within(ctx, of.Tenant)
+		return client, tenant, "tenant " + tenant, err
+	}
+	if of.Tenant != "" {
+		return nil, "", "", usage("leave one of them out", "--provider and --tenant exclude each other")
+	}
+	client, err = s.connect()
+	return client, "", "the provider", err
+}
+
 type attestCmd struct {
 	Duty string `arg:"" help:"Id of the duty."`
-	ofTenant
+	ofParty
 	place
 	Text      string   `required:"" help:"What you state." placeholder:"TEXT"`
 	Attach    []string `help:"A document that shows it; only its name, size and SHA-256 are sent; repeatable." placeholder:"FILE" type:"existingfile" sep:"none"`
@@ -32,7 +51,7 @@ func (attestCmd) Help() string {
 
 type waiveCmd struct {
 	Duty string `arg:"" help:"Id of the duty, or SERVICE/RULE for a rule of a service."`
-	ofTenant
+	ofParty
 	place
 	Reason    string `required:"" help:"Why the risk is accepted." placeholder:"TEXT"`
 	Effective moment `help:"From when on; now if left out." placeholder:"TIME"`
@@ -50,11 +69,11 @@ type statementsCmd struct {
 	Withdraw statementWithdrawCmd `cmd:"" help:"Withdraw one now; it stays in the history."`
 }
 
-type statementListCmd struct{ ofTenant }
+type statementListCmd struct{ ofParty }
 
 type statementWithdrawCmd struct {
 	ID string `arg:"" name:"id" help:"Its id."`
-	ofTenant
+	ofParty
 	consent
 }
 
@@ -82,16 +101,16 @@ func (c *attestCmd) Run(ctx context.Context, s *session) error {
 		}
 		in.Attachments = append(in.Attachments, a)
 	}
-	return s.state(ctx, c.Tenant, api.Attestations, in, c.Effective, c.Expires)
+	return s.state(ctx, c.ofParty, api.Attestations, in, c.Effective, c.Expires)
 }
 
 // Run waives.
 func (c *waiveCmd) Run(ctx context.Context, s *session) error {
 	in := api.NewStatement{Duty: c.Duty, VM: c.VM, VDC: c.VDC, Text: c.Reason}
-	return s.state(ctx, c.Tenant, api.Waivers, in, c.Effective, c.Expires)
+	return s.state(ctx, c.ofParty, api.Waivers, in, c.Effective, c.Expires)
 }
 
-func (s *session) state(ctx context.Context, named, of string, in api.NewStatement, effective, expires moment) error {
+func (s *session) state(ctx context.Context, party ofParty, of string, in api.NewStatement, effective, expires moment) error {
 	var err error
 	if in.Effective, err = effective.at(s.now()); err != nil {
 		return err
@@ -104,7 +123,7 @@ func (s *session) state(ctx context.Context, named, of string, in api.NewStateme
 		return usage(momentForms, "--expires is empty: a statement holds until a named time")
 	}
 	in.Expires = *until
-	client, tenant, err := s.within(ctx, named)
+	client, tenant, whose, err := s.stater(ctx, party)
 	if err != nil {
 		return err
 	}
@@ -114,7 +133,7 @@ func (s *session) state(ctx context.Context, named, of string, in api.NewStateme
 	}
 	v, err := client.CreateStatement(ctx, tenant, of, in)
 	if err != nil {
-		return fmt.Errorf("%s %s for tenant %s: %w", act, in.Duty, tenant, err)
+		return fmt.Errorf("%s %s for %s: %w", act, in.Duty, whose, err)
 	}
 	return printOne(s, v, statementColumns)
 }
@@ -145,13 +164,13 @@ func statementsOf(line *kong.Context) string {
 // Run lists statements.
 func (c *statementListCmd) Run(ctx context.Context, s *session, line *kong.Context) error {
 	of := statementsOf(line)
-	client, tenant, err := s.within(ctx, c.Tenant)
+	client, tenant, whose, err := s.stater(ctx, c.ofParty)
 	if err != nil {
 		return err
 	}
 	all, err := api.Collect(client.Statements(ctx, tenant, of))
 	if err != nil {
-		return fmt.Errorf("listing %s of tenant %s: %w", of, tenant, err)
+		return fmt.Errorf("listing %s of %s: %w", of, whose, err)
 	}
 	empty := "No attestation yet: make one with `demarc attest DUTY`."
 	if of == api.Waivers {
@@ -166,12 +185,12 @@ func (c *statementWithdrawCmd) Run(ctx context.Context, s *session, line *kong.C
 	if err := s.confirm(c.consent, "Withdraw %s?", c.ID); err != nil {
 		return err
 	}
-	client, tenant, err := s.within(ctx, c.Tenant)
+	client, tenant, whose, err := s.stater(ctx, c.ofParty)
 	if err != nil {
 		return err
 	}
 	if err := client.WithdrawStatement(ctx, tenant, of, c.ID); err != nil {
-		return fmt.Errorf("withdrawing %s of tenant %s: %w", c.ID, tenant, err)
+		return fmt.Errorf("withdrawing %s of %s: %w", c.ID, whose, err)
 	}
 	s.note("%s is withdrawn", c.ID)
 	return nil

@@ -98,6 +98,24 @@ func (c *Contract) reload(ctx context.Context) error {
 	return nil
 }
 
+// Refresh reads again what was loaded, and returns the compiled whole if
+// another server has loaded a catalogue meanwhile; nil if nothing is new.
+func (c *Contract) Refresh(ctx context.Context) (*judgement.Compiled, error) {
+	c.mu.Lock()
+	before := len(c.loaded)
+	c.mu.Unlock()
+	if err := c.reload(ctx); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	after := len(c.loaded) // catalogues are only ever added
+	c.mu.Unlock()
+	if after == before {
+		return nil, nil
+	}
+	return c.Compile()
+}
+
 // At returns the catalogue that was in force at t. The result is shared and
 // must not be changed.
 func (c *Contract) At(t time.Time) *responsibility.Catalogue {

@@ -211,3 +211,21 @@ func TestLoadAtOnce(t *testing.T) {
 	}
 	d.open(t).At(d.now.Add(time.Hour)) // still fits together
 }
+
+// TestAnotherServerFollows loads on one server and asks another of the same
+// installation.
+func TestAnotherServerFollows(t *testing.T) {
+	d := newDesk(t)
+	other := d.open(t)
+	d.now = d.now.Add(time.Minute)
+	if _, _, err := d.Load(t.Context(), by, "house.yaml", house("house", "1", "H.1", 2)); err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := other.Refresh(t.Context())
+	if err != nil || compiled == nil || compiled.Duty("H.1/C-1") == nil {
+		t.Fatalf("the other server has not followed: %v, %v", compiled, err)
+	}
+	if again, err := other.Refresh(t.Context()); again != nil || err != nil {
+		t.Errorf("nothing is new, but Refresh gave %v, %v", again != nil, err)
+	}
+}

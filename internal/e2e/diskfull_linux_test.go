@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 const (
@@ -27,7 +28,15 @@ func TestDiskFull(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root to mount a small disk")
 	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestDiskFullChild$", "-test.v")
+	for _, name := range []string{"TestDiskFullChild", "TestSpoolDiskFullChild"} {
+		onDisk(t, name)
+	}
+}
+
+// onDisk runs a test in a mount namespace of its own.
+func onDisk(t *testing.T, name string) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+name+"$", "-test.v")
 	child.Env = append(os.Environ(), diskVariable+"="+t.TempDir(), binVariable+"="+bin)
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL}
 	out, err := child.CombinedOutput()
@@ -87,6 +96,55 @@ func TestDiskFullChild(t *testing.T) {
 	s.demarc("agent", "refresh", "web-1", "--tenant", "acme")
 	s.expect("acme", "CLD.6.3.1/C-1.4a", "not-met", "ghost")
 	s.demarc("ledger", "verify")
+}
+
+// TestSpoolDiskFullChild fills the disk that an agent's spool is on.
+func TestSpoolDiskFullChild(t *testing.T) {
+	disk := os.Getenv(diskVariable)
+	if disk == "" {
+		t.Skip("is run by TestDiskFull")
+	}
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		t.Fatalf("cannot mount: %v", err)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=8m"); err != nil {
+		t.Fatalf("cannot mount: %v", err)
+	}
+	s := newServer(t)
+	s.tenant("acme")
+	dir, root := filepath.Join(disk, "agent"), t.TempDir()
+	writeHost(t, root, "good")
+	s.enrol("acme", "web-1", dir, root)
+	p := s.agent(dir, root)
+	t.Cleanup(func() { p.end(t) })
+	s.expect("acme", "CLD.9.5.1/C-3.2b", "met", "")
+
+	ballast := fill(t, disk)
+	passwd := readFile(t, root, "etc/passwd")
+	for i := range 3 {
+		place(t, root, "etc/passwd", fmt.Sprintf("%su%d:x:%d:100::/:/usr/sbin/nologin\n", passwd, i, 3000+i))
+		s.demarc("agent", "refresh", "web-1", "--tenant", "acme")
+		after(t, time.Second)
+	}
+	if !strings.Contains(p.output(), "the spool is full") || p.ended() {
+		t.Errorf("the agent does not say that its spool is full:\n%s", p.output())
+	}
+
+	if err := os.Remove(ballast); err != nil {
+		t.Fatal(err)
+	}
+	place(t, root, "etc/passwd", passwd+"ghost:x:0:0:spare:/root:/bin/bash\n")
+	s.demarc("agent", "refresh", "web-1", "--tenant", "acme")
+	s.expect("acme", "CLD.6.3.1/C-1.4a", "not-met", "ghost")
+	eventually(t, "what was dropped is counted", func() string {
+		var f struct{ Data struct{ Shed int } }
+		s.ask(&f, "facts", "--vm", "web-1", "--tenant", "acme", "--kind", "vm.coverage")
+		if f.Data.Shed == 0 {
+			s.demarc("agent", "refresh", "web-1", "--tenant", "acme")
+			return "vm.coverage says that nothing was shed; the agent printed " + p.output()
+		}
+		return ""
+	})
 }
 
 // fill leaves no room on a disk and returns the file that takes it.

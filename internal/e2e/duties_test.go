@@ -147,6 +147,31 @@ func explained(t *testing.T, s *server) {
 	}
 }
 
+// TestRevokedAgentLeavesItsMachineUnwatched ends an agent's identity, which
+// ends what is known of its machine, and brings the machine back.
+//
+//demarc:duty CLD.12.4.5/C-6.1a
+func TestRevokedAgentLeavesItsMachineUnwatched(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.tenant("acme")
+	root, dir := t.TempDir(), t.TempDir()
+	writeHost(t, root, "good")
+	s.enrol("acme", "web-1", dir, root)
+	p := s.agent(dir, root)
+	t.Cleanup(func() { p.end(t) })
+	s.expect("acme", "CLD.12.4.5/C-6.1a", "met", "")
+	var agents []api.Agent
+	s.ask(&agents, "agent", "list", "--tenant", "acme")
+	s.demarc("agent", "revoke", agents[0].ID, "--tenant", "acme", "--yes")
+	s.expect("acme", "CLD.12.4.5/C-6.1a", "not-met", "the agent is silent")
+	again := t.TempDir()
+	s.enrol("acme", "web-1", again, root)
+	q := s.agent(again, root)
+	t.Cleanup(func() { q.end(t) })
+	s.expect("acme", "CLD.12.4.5/C-6.1a", "met", "")
+}
+
 // TestOneChangedFileTurnsItsDuties changes single files below an agent's root
 // while it runs, asks it to look, and sees only the duties concerned turn.
 //

@@ -209,6 +209,34 @@ func TestContactsAreKeptSparingly(t *testing.T) {
 	s.expect("", "PII/P-8e", "not-met", "")
 }
 
+// TestProviderStates lets the provider attest and waive duties about itself.
+//
+//demarc:duty PII/P-8k
+func TestProviderStates(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.tenant("acme")
+	s.expect("", "PII/P-8k", "unknown", "nobody has attested it")
+	var st api.Statement
+	s.ask(&st, "attest", "PII/P-8k", "--provider", "--text", "Both subcontractors were audited", "--expires", "300d")
+	s.expect("", "PII/P-8k", "met", "")
+	var list []api.Statement
+	s.ask(&list, "attestation", "list", "--provider")
+	if len(list) != 1 || list[0].ID != st.ID {
+		t.Errorf("attestations: %+v", list)
+	}
+	s.demarc("attestation", "withdraw", st.ID, "--provider", "--yes")
+	s.expect("", "PII/P-8k", "unknown", "")
+	s.demarc("waive", "PII/P-8k", "--provider", "--reason", "the audit is in March", "--expires", "90d")
+	s.expect("", "PII/P-8k", "waived", "the audit is in March")
+	if _, errOut, err := s.try("attest", "PII/P-8k", "--provider", "--tenant", "acme", "--text", "audited", "--expires", "30d"); exitCode(err) != 2 {
+		t.Errorf("--provider with --tenant: %v %s", err, errOut)
+	}
+	if _, _, err := s.try("attest", "PII/P-8k", "--tenant", "acme", "--text", "audited", "--expires", "30d"); err == nil {
+		t.Error("a tenant's statement stands for the provider's")
+	}
+}
+
 // database opens the state store of a server that is stopped.
 func (s *server) database() *sql.DB {
 	s.t.Helper()

@@ -48,7 +48,8 @@ func (w world) marks() []string {
 // uses tells whether the operation ends what it is about, so that every call
 // needs an object of its own.
 var uses = map[string]bool{
-	"delete-contact": true, "end-subscription": true, "withdraw-attestation": true, "withdraw-waiver": true, "revoke-agent": true, "revoke-principal": true,
+	"delete-contact": true, "end-subscription": true, "withdraw-attestation": true, "withdraw-waiver": true, "withdraw-provider-attestation": true,
+	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true,
 }
 
 // request makes a request about the world, below the tenant of that reference.
@@ -112,6 +113,10 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["statement"] = w.newStatement(g.t, g.r, "attestation", "fresh").ID
 	case "withdraw-waiver":
 		refs["statement"] = w.newStatement(g.t, g.r, "waiver", "fresh").ID
+	case "withdraw-provider-attestation":
+		refs["statement"] = providerStatement(g.t, g.r, "attestation").ID
+	case "withdraw-provider-waiver":
+		refs["statement"] = providerStatement(g.t, g.r, "waiver").ID
 	case "revoke-agent":
 		refs["agent"], _ = w.enrol(g.t, g.r, g.r.name("fresh"))
 	case "revoke-principal":
@@ -174,8 +179,11 @@ func (g generator) known(name string, w world) (any, bool) {
 	case "service":
 		return "vulnerability-management", true
 	case "duty":
-		if g.op.OperationID == "create-waiver" {
+		switch g.op.OperationID {
+		case "create-waiver":
 			return waivedDuty, true
+		case "create-provider-attestation", "create-provider-waiver":
+			return providerDuty, true
 		}
 		return attestedDuty, true
 	case "text":

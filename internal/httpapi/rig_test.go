@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -41,6 +42,7 @@ type rig struct {
 var shared *rig
 
 func TestMain(m *testing.M) {
+	flag.Parse() // before the event store's library does it for itself
 	dir, err := os.MkdirTemp("", "api")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -235,6 +237,15 @@ func (w world) newStatement(t testing.TB, r *rig, what, mark string) api.Stateme
 	}
 	return must[api.Statement](t, r, 201, request{method: "POST", path: w.path("/" + what + "s"), token: r.root, body: api.NewStatement{
 		Duty: duty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
+	}})
+}
+
+// providerDuty is attested, and about the provider.
+const providerDuty = "PII/P-8k"
+
+func providerStatement(t testing.TB, r *rig, what string) api.Statement {
+	return must[api.Statement](t, r, 201, request{method: "POST", path: "/v1/provider/" + what + "s", token: r.root, body: api.NewStatement{
+		Duty: providerDuty, Text: "stated by the provider", Expires: time.Now().Add(24 * time.Hour),
 	}})
 }
 

@@ -86,6 +86,7 @@ func New(cfg Config) *API {
 	} {
 		add()
 	}
+	describe(a.huma.OpenAPI())
 	return a
 }
 

@@ -21,48 +21,34 @@ func moment(t *time.Time) time.Time {
 }
 
 func (a *API) addStatements() {
+	a.addTenantStatements()
+	a.addProviderStatements()
+}
+
+func (a *API) addTenantStatements() {
 	add(a, readTenant, get("list-attestations", "/v1/tenants/{tenant}/attestations", "Attestations, past ones too"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.Statement], error) {
-		return statements(a, c, in.PageParams, (*store.Tx).AttestationList, func(x evidence.Attestation) string { return x.ID }, a.attestationOut)
+		return a.attestations(c, in.PageParams)
 	})
 	add(a, writeTenant, created(post("create-attestation", "/v1/tenants/{tenant}/attestations", "State that a duty is met")), func(c call, in *struct {
 		TenantPath
 		Body api.NewStatement
 	}) (*body[api.Statement], error) {
-		claim, err := a.claim(c, in.Body)
-		if err != nil {
-			return nil, err
-		}
-		x, err := a.cfg.Estate.Attest(c, c.by, a.cfg.Contract, claim)
-		if err != nil {
-			return nil, err
-		}
-		return plain(named(a, c, x, a.attestationOut))
+		return a.attest(c, in.Body)
 	})
 	add(a, readTenant, get("list-waivers", "/v1/tenants/{tenant}/waivers", "Waivers, past ones too"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.Statement], error) {
-		return statements(a, c, in.PageParams, (*store.Tx).WaiverList, func(x evidence.Waiver) string { return x.ID }, a.waiverOut)
+		return a.waivers(c, in.PageParams)
 	})
 	add(a, writeTenant, created(post("create-waiver", "/v1/tenants/{tenant}/waivers", "Accept the risk that a duty or rule is not met")), func(c call, in *struct {
 		TenantPath
 		Body api.NewStatement
 	}) (*body[api.Statement], error) {
-		if len(in.Body.Attachments) > 0 {
-			return nil, huma.Error422UnprocessableEntity("a waiver has no attachments; say in its text what it rests on")
-		}
-		claim, err := a.claim(c, in.Body)
-		if err != nil {
-			return nil, err
-		}
-		x, err := a.cfg.Estate.Waive(c, c.by, a.cfg.Contract, claim)
-		if err != nil {
-			return nil, err
-		}
-		return plain(named(a, c, x, a.waiverOut))
+		return a.waive(c, in.Body)
 	})
 	for _, what := range []string{"attestation", "waiver"} {
 		op := post("withdraw-"+what, "/v1/tenants/{tenant}/"+what+"s/{statement}/withdraw", "End it before its time")
@@ -76,6 +62,70 @@ func (a *API) addStatements() {
 	}
 }
 
+// addProviderStatements adds the same for duties about the provider itself.
+func (a *API) addProviderStatements() {
+	add(a, readProvider, get("list-provider-attestations", "/v1/provider/attestations", "Attestations about the provider, past ones too"),
+		func(c call, in *struct{ PageParams }) (*list[api.Statement], error) {
+			return a.attestations(c, in.PageParams)
+		})
+	add(a, writeProvider, created(post("create-provider-attestation", "/v1/provider/attestations", "State that a duty about the provider is met")),
+		func(c call, in *struct{ Body api.NewStatement }) (*body[api.Statement], error) {
+			return a.attest(c, in.Body)
+		})
+	add(a, readProvider, get("list-provider-waivers", "/v1/provider/waivers", "Waivers about the provider, past ones too"),
+		func(c call, in *struct{ PageParams }) (*list[api.Statement], error) {
+			return a.waivers(c, in.PageParams)
+		})
+	add(a, writeProvider, created(post("create-provider-waiver", "/v1/provider/waivers", "Accept the risk that a duty about the provider is not met")),
+		func(c call, in *struct{ Body api.NewStatement }) (*body[api.Statement], error) {
+			return a.waive(c, in.Body)
+		})
+	for _, what := range []string{"attestation", "waiver"} {
+		op := post("withdraw-provider-"+what, "/v1/provider/"+what+"s/{statement}/withdraw", "End it before its time")
+		op.DefaultStatus = 204
+		add(a, writeProvider, op, func(c call, in *struct {
+			Statement string `path:"statement" maxLength:"100"`
+		}) (*struct{}, error) {
+			return nil, a.cfg.Estate.Withdraw(c, c.by, what, "", in.Statement)
+		})
+	}
+}
+
+func (a *API) attestations(c call, pp PageParams) (*list[api.Statement], error) {
+	return statements(a, c, pp, (*store.Tx).AttestationList, func(x evidence.Attestation) string { return x.ID }, a.attestationOut)
+}
+
+func (a *API) waivers(c call, pp PageParams) (*list[api.Statement], error) {
+	return statements(a, c, pp, (*store.Tx).WaiverList, func(x evidence.Waiver) string { return x.ID }, a.waiverOut)
+}
+
+func (a *API) attest(c call, n api.NewStatement) (*body[api.Statement], error) {
+	claim, err := a.claim(c, n)
+	if err != nil {
+		return nil, err
+	}
+	x, err := a.cfg.Estate.Attest(c, c.by, a.cfg.Contract, claim)
+	if err != nil {
+		return nil, err
+	}
+	return plain(named(a, c, x, a.attestationOut))
+}
+
+func (a *API) waive(c call, n api.NewStatement) (*body[api.Statement], error) {
+	if len(n.Attachments) > 0 {
+		return nil, huma.Error422UnprocessableEntity("a waiver has no attachments; say in its text what it rests on")
+	}
+	claim, err := a.claim(c, n)
+	if err != nil {
+		return nil, err
+	}
+	x, err := a.cfg.Estate.Waive(c, c.by, a.cfg.Contract, claim)
+	if err != nil {
+		return nil, err
+	}
+	return plain(named(a, c, x, a.waiverOut))
+}
+
 // claim finds what a statement is about.
 func (a *API) claim(c call, n api.NewStatement) (tenancy.Claim, error) {
 	claim := tenancy.Claim{Duty: n.Duty, Text: n.Text, Effective: moment(n.Effective), Expires: n.Expires, Subject: posture.TenantSubject(c.tenant.ID)}
@@ -84,6 +134,12 @@ func (a *API) claim(c call, n api.NewStatement) (tenancy.Claim, error) {
 	}
 	if n.VM != "" && n.VDC != "" {
 		return claim, huma.Error422UnprocessableEntity("a statement is about one VM, one VDC or the tenant: give a VM or a VDC, not both")
+	}
+	if c.tenant.ID == "" {
+		claim.Subject = evidence.Provider
+		if n.VM != "" || n.VDC != "" {
+			return claim, huma.Error422UnprocessableEntity("a statement about the provider names no VM and no VDC")
+		}
 	}
 	err := a.cfg.Store.Read(c, func(tx *store.Tx) error {
 		switch {

@@ -216,6 +216,7 @@ func (in *Ingest) accept(tx *store.Tx, u *unit, a *store.AgentIngest, p place, o
 		reject(a, now, "batch", "it belongs to a spool that the agent has given up", u.count-p.skip)
 		return nil
 	}
+	before := a.SeenAt
 	learn(a, u.sent, u.received)
 	oldest := in.cfg.Events.Oldest(now)
 	var facts []FactUpdate
@@ -240,6 +241,13 @@ func (in *Ingest) accept(tx *store.Tx, u *unit, a *store.AgentIngest, p place, o
 	}
 	if len(facts) == 0 {
 		return nil
+	}
+	// Facts say that the agent lives, and whether it does is judged with them:
+	// one that comes back must not be told silent once more.
+	if a.SeenAt.Sub(before) > time.Minute {
+		if err := tx.AdvanceAgents([]store.AgentIngest{*a}); err != nil {
+			return err
+		}
 	}
 	err := in.cfg.Judge.Apply(tx, Observation{
 		Subject: evidence.Subject{Scope: evidence.ScopeVM, Tenant: a.Tenant, ID: a.VM}, Agent: a.ID, Facts: facts,

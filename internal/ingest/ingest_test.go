@@ -57,6 +57,31 @@ func TestRecordsReachTheirStores(t *testing.T) {
 	})
 }
 
+// seenJudge notes when the agent was seen, by what it is judged by.
+type seenJudge struct {
+	Judge
+	seen chan time.Time
+}
+
+func (j seenJudge) Apply(tx *store.Tx, obs Observation) error {
+	a, err := tx.AgentIngest(obs.Agent)
+	if err != nil {
+		return err
+	}
+	j.seen <- a.SeenAt
+	return j.Judge.Apply(tx, obs)
+}
+
+func TestAnAgentIsSeenBeforeItsFactsAreJudged(t *testing.T) {
+	seen := make(chan time.Time, 10)
+	r := newRig(t, sqlite(t), func(c *Config) { c.Judge = seenJudge{c.Judge, seen} })
+	now := time.Now().UTC()
+	r.want(r.send("t1", "a1", batch("e", 1, fact(1, now))), "ack")
+	if at := <-seen; time.Since(at) > time.Minute {
+		t.Errorf("the judge takes the agent for seen at %s", at)
+	}
+}
+
 func TestReplayedAndReorderedBatches(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, s *store.Store) {
 		r, now := newRig(t, s, nil), time.Now().Add(-time.Minute)
@@ -115,6 +140,8 @@ func TestGapCountsAsLossAfterPatience(t *testing.T) {
 	r.want(r.send("t1", "a1", batch("e", 11, activity(11, now), fact(1, now))), "ack")
 	if a := r.agent("a1"); a.Lost != 9 || a.Sequence != 12 {
 		t.Errorf("agent %+v, want 9 lost", a)
+	} else if len(a.Rejections) != 1 || a.Rejections[0].Kind != "" || a.Rejections[0].Reason != "9 records never came" || a.Rejected != 0 {
+		t.Errorf("what was lost is not told: %+v", a.Rejections)
 	}
 	select {
 	case who := <-r.resyncs:

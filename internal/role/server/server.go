@@ -427,6 +427,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger witnesses", Run: s.witnesses.Run},
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
+		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
@@ -441,6 +442,26 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "https", Run: s.serve(s.https, s.secureHandler, s.authority.ServerTLS(s.cfg.hosts()))},
 		ready,
 	)
+}
+
+// followCatalogues puts in force what other servers of the installation load.
+func (s *server) followCatalogues(ctx context.Context) error {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		compiled, err := s.contract.Refresh(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.cfg.Log.Error("read the catalogues again", "error", err)
+		}
+		if compiled != nil {
+			s.posture.SetCatalogue(compiled) // whoever loaded it judges by it
+		}
+	}
 }
 
 // runPosture brings verdicts up to the catalogue of this program, then keeps

@@ -1,0 +1,191 @@
+package httpapi
+
+import (
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// describe gives every schema and parameter of the description words of its
+// own, where its type has none. One word means one thing in the whole API, so
+// that most members are described once by their name.
+func describe(d *huma.OpenAPI) {
+	for name, s := range d.Components.Schemas.Map() {
+		if of, ok := strings.CutPrefix(name, "List"); ok {
+			s.Description = "A page of a list: " + schemaDocs[of]
+		} else if s.Description == "" {
+			s.Description = schemaDocs[name]
+		}
+		for member, ps := range s.Properties {
+			if ps.Ref == "" && ps.Description == "" {
+				ps.Description = memberDocs[member]
+			}
+		}
+	}
+	for _, item := range d.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				if p.Description == "" {
+					p.Description = parameterDocs[p.Name]
+				}
+				if p.Description == "" {
+					p.Description = memberDocs[p.Name]
+				}
+			}
+		}
+	}
+}
+
+var schemaDocs = map[string]string{
+	"Agent":             "An enrolled agent, with what became of its records.",
+	"Assignment":        "Who is responsible, since when and why.",
+	"Attachment":        "A document that a statement rests on, by name and SHA-256; the document stays with its owner.",
+	"Catalogue":         "A version of the contract.",
+	"CatalogueSource":   "A catalogue file.",
+	"ChangeVM":          "What is declared about a VM; the whole declaration is replaced.",
+	"Contact":           "A person to be told. These members are all that is kept, and they are encrypted.",
+	"ControlState":      "The verdicts of one control for one party.",
+	"Counts":            "Duties by verdict.",
+	"Coverage":          "Which VMs a subscription covers: exactly one member is set.",
+	"Declaration":       "What the customer declares about a VM; duties compare with it what is seen.",
+	"Duty":              "One duty of the contract.",
+	"EndSubscription":   "When a subscription ends.",
+	"EnrolRequest":      "What a machine sends to enrol; the token goes in the Authorization header.",
+	"EnrolmentToken":    "Lets one machine enrol, once.",
+	"ErrorDetail":       "One fault in a request.",
+	"ErrorModel":        "Problem details, RFC 9457.",
+	"Explanation":       "Everything about one duty of one subject.",
+	"Fact":              "The latest fact of a kind about a subject.",
+	"FactKind":          "A kind of fact.",
+	"Identity":          "What an agent is given at enrolment and renewal.",
+	"LedgerEntry":       "One line of the ledger.",
+	"LedgerState":       "How the ledger stands.",
+	"Matrix":            "Who is responsible for what.",
+	"MatrixRow":         "Who is responsible for one duty.",
+	"NewContact":        "A contact to be added, or to take another's place.",
+	"NewEnrolmentToken": "A token to be made that enrols one machine.",
+	"NewPolicy":         "A service's policy for a tenant or one of its VMs.",
+	"NewPrincipal":      "A principal to be added, with a token of its own.",
+	"NewStatement":      "An attestation or waiver to be made.",
+	"NewSubscription":   "A managed service to be bought.",
+	"NewTenant":         "A tenant to be added, or its new name.",
+	"NewVDC":            "A VDC to be added.",
+	"NewVM":             "A VM that runs already, to be registered.",
+	"Overview":          "Verdicts by control and party.",
+	"PastVerdict":       "A verdict that was replaced.",
+	"Policy":            "The policy of a service in force for a subject.",
+	"PolicyVersion":     "The version that setting a policy gave.",
+	"Principal":         "Somebody, or something, that may use the API.",
+	"Reference":         "A piece of evidence.",
+	"Rejection":         "Why a record of an agent was refused, or that records never came.",
+	"RenewRequest":      "What an agent signs to be given a new JWT.",
+	"Service":           "A managed service.",
+	"Share":             "A part of the estate that one party is responsible for.",
+	"Statement":         "An attestation or a waiver.",
+	"Subject":           "What a verdict is about.",
+	"Subscription":      "A managed service bought for some VMs for some time.",
+	"Tenant":            "A customer of the provider.",
+	"VDC":               "A virtual data centre.",
+	"VM":                "A virtual machine.",
+	"Verdict":           "The state of one duty of one subject.",
+}
+
+var memberDocs = map[string]string{
+	"action":         "what was done, as in contact.read",
+	"actor":          "who did it: ROLE/ID",
+	"agent":          "id of the agent",
+	"at":             "when",
+	"attachments":    "documents that the statement rests on",
+	"bus_urls":       "addresses of the bus",
+	"by":             "who made it: ROLE/ID",
+	"bytes":          "size of the document",
+	"ca":             "PEM certificates that vouch for the server and its bus",
+	"changed_at":     "when the data last became different",
+	"control":        "the control of the standard, as in CLD.9.5.2",
+	"controls":       "one line for each control and party",
+	"customer":       "what the customer is responsible for",
+	"data":           "in the form of its kind",
+	"digest":         "sha256:<64 hex digits>",
+	"digests":        "digests of what the entry commits to",
+	"document":       "in the form of the service",
+	"duties":         "how many, or which, duties",
+	"duty":           "id of the duty, as in CLD.9.5.2/C-4.4b",
+	"effective":      "counts from then",
+	"enrolled_at":    "when it enrolled",
+	"entries":        "how many there are",
+	"evaluated_at":   "when it was last judged",
+	"evidence":       "what it stands on",
+	"expires":        "counts until then",
+	"expires_at":     "counts until then",
+	"facts":          "what is known, by kind",
+	"fault":          "what was wrong at the last verification; missing if nothing was",
+	"history":        "former verdicts, the latest first",
+	"hostname":       "proposes the VM's name where the token does not set one",
+	"in_force":       "whether it counts now",
+	"index":          "place in the ledger, from 0",
+	"jwt":            "admits the agent to the bus together with its key",
+	"kind":           "kind of fact, as in host.sshd",
+	"kinds":          "kinds of fact that it provides",
+	"level":          "how binding it is",
+	"machine_id":     "digest of the machine's id",
+	"mail":           "one plain address",
+	"met":            "those that are met",
+	"minutes":        "until it expires; 60 if missing",
+	"nonce":          "at most 100 characters",
+	"not_applicable": "those that do not apply",
+	"not_met":        "those that are not met",
+	"observed_at":    "when it was last seen to be so, by the server's clock",
+	"party":          "who is responsible",
+	"provider":       "what the provider is responsible for",
+	"public_key":     "NKey of kind user; the agent keeps the seed",
+	"remedy":         "what to do where it is not met",
+	"revoked_at":     "when it was ended",
+	"role":           "what it may do, or what it is told about",
+	"rows":           "one for each duty",
+	"scope":          "what it is about",
+	"seen_at":        "when it was last heard of",
+	"server":         "address that the agent enrols at",
+	"service":        "name of the managed service",
+	"services":       "names of managed services",
+	"signature":      "base64url of the NKey's signature",
+	"software":       "name and version of the program",
+	"source":         "who observed it",
+	"stale_after":    "for how long a fact counts",
+	"state":          "where it is in its life",
+	"subject":        "what it is about: TYPE/ID",
+	"subscription":   "id of the subscription",
+	"telephone":      "a number such as +43 1 234567",
+	"tenant":         "id of the tenant; missing for the provider's own",
+	"time":           "when",
+	"token":          "shown once, in the answer that makes it",
+	"type":           "which of the kinds it is",
+	"unknown":        "those that cannot be judged yet",
+	"until":          "until when",
+	"used_at":        "when a machine enrolled with it",
+	"vdc":            "id of the VDC; in requests its name will do",
+	"verdict":        "how it stands",
+	"verified":       "when somebody last found it right",
+	"verified_at":    "when the whole was last verified",
+	"version":        "raised with every change",
+	"vm":             "id of the VM; in requests its name will do",
+	"vm_name":        "name of the VM",
+	"waived":         "those whose risk was accepted",
+	"withdrawn":      "when it was ended before its time",
+}
+
+var parameterDocs = map[string]string{
+	"Authorization": "Bearer and the enrolment token",
+	"contact":       "id of the contact",
+	"cursor":        "next of the former page",
+	"limit":         "most items to return",
+	"name":          "name of the catalogue",
+	"principal":     "id of the principal",
+	"since":         "entries from then on",
+	"statement":     "id of the attestation or waiver",
+	"tenant":        "id or name of the tenant",
+	"until":         "entries before then",
+	"version":       "version of the catalogue, as in 1.0.0",
+}
