@@ -43,6 +43,8 @@ type Store struct {
 	dialect string // "sqlite" or "postgres"
 	writer  *bun.DB
 	reader  *bun.DB
+	// checkpointer is nil with PostgreSQL.
+	checkpointer *checkpointer
 }
 
 // Open opens the database that dsn names and brings its schema up to date:
@@ -57,7 +59,7 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	var err error
 	switch scheme {
 	case "sqlite":
-		s = openSQLite(rest)
+		s = openSQLite(ctx, rest)
 	case "postgres", "postgresql":
 		s, err = openPostgres(dsn)
 	default:
@@ -82,15 +84,20 @@ func redact(dsn string) string {
 	return u.Redacted()
 }
 
-func openSQLite(path string) *Store {
+func openSQLite(ctx context.Context, path string) *Store {
 	dsn := "file:" + filepath.ToSlash(path) + "?_txlock=immediate" +
 		"&_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-		"&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)"
+		"&_pragma=foreign_keys(1)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(0)"
 	w := openSQLiteFile(dsn)
 	w.SetMaxOpenConns(1) // SQLite has one writer; queueing here beats SQLITE_BUSY
 	r := openSQLiteFile(dsn + "&_pragma=query_only(1)")
 	r.SetMaxOpenConns(4)
-	return &Store{dialect: "sqlite", writer: bun.NewDB(w, sqlitedialect.New()), reader: bun.NewDB(r, sqlitedialect.New())}
+	c := openSQLiteFile(dsn)
+	c.SetMaxOpenConns(1)
+	return &Store{
+		dialect: "sqlite", writer: bun.NewDB(w, sqlitedialect.New()), reader: bun.NewDB(r, sqlitedialect.New()),
+		checkpointer: startCheckpointer(ctx, c, w),
+	}
 }
 
 func openPostgres(dsn string) (*Store, error) {
@@ -106,7 +113,11 @@ func openPostgres(dsn string) (*Store, error) {
 
 // Close ends all connections.
 func (s *Store) Close() error {
-	err := s.writer.Close()
+	var err error
+	if s.checkpointer != nil {
+		err = s.checkpointer.close()
+	}
+	err = errors.Join(err, s.writer.Close())
 	if s.reader != s.writer {
 		err = errors.Join(err, s.reader.Close())
 	}
