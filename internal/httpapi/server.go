@@ -149,7 +149,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 		return huma.Error401Unauthorized("not signed in")
 	case errors.Is(err, store.ErrUnavailable):
 		a.cfg.Log.ErrorContext(ctx, "state store unavailable", "error", err, "cause", store.Cause(err))
-		return huma.Error503ServiceUnavailable("the state store cannot be reached or has no room; nothing was changed; try again later")
+		return huma.Error503ServiceUnavailable("the state store or the bus cannot be reached or has no room; nothing was changed; try again later")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return huma.Error503ServiceUnavailable("the request was ended before it was finished; nothing was changed")
 	}

@@ -66,7 +66,7 @@ func (e *Estate) CreateTenant(ctx context.Context, by access.Principal, name str
 	// The bus account first: an account without a tenant harms nobody, a
 	// tenant without an account could not enrol a machine.
 	if err := e.Accounts.EnsureTenant(ctx, t.ID); err != nil {
-		return t, fmt.Errorf("make the bus account of tenant %s: %w", name, err)
+		return t, fmt.Errorf("make the bus account of tenant %s: %w: %w", name, store.ErrUnavailable, err)
 	}
 	err = e.Store.Write(ctx, func(tx *store.Tx) error {
 		if err := tx.InsertTenant(&t); err != nil {
