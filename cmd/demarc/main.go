@@ -47,6 +47,7 @@ func programs() cli.Programs {
 			return verify.Bundle(ctx, r, t)
 		},
 		Validate: verify.Catalogue,
+		Duties:   verify.Duties,
 	}
 }
 

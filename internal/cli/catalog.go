@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/demarc/demarc/api"
 )
@@ -77,30 +78,45 @@ var catalogueColumns = []column[api.Catalogue]{
 
 // Run lists duties.
 func (c *catalogListCmd) Run(ctx context.Context, s *session) error {
-	client, err := s.connect()
-	if err != nil {
-		return err
-	}
-	all, err := api.Collect(client.Duties(ctx, c.Control))
+	all, err := s.duties(ctx)
 	if err != nil {
 		return fmt.Errorf("listing duties: %w", err)
 	}
 	all = slices.DeleteFunc(all, func(d api.Duty) bool {
-		return c.Party != "" && d.Party != c.Party
+		return c.Party != "" && d.Party != c.Party || c.Control != "" && d.Control != c.Control
 	})
 	return printGroups(s, all, dutyColumns, func(d api.Duty) string { return d.Control + "  " + d.Party }, "No duty fits.")
 }
 
+// duties returns the duties in force on the server, or, where there is none to
+// ask, those of the built-in catalogue, and says so.
+func (s *session) duties(ctx context.Context) ([]api.Duty, error) {
+	p, err := s.profile()
+	if err != nil {
+		return nil, err
+	}
+	if s.namedServer(p) != "" || s.programs.Duties == nil {
+		client, err := s.connect()
+		if err != nil {
+			return nil, err
+		}
+		all, err := api.Collect(client.Duties(ctx, ""))
+		if !errors.Is(err, syscall.ECONNREFUSED) || s.programs.Duties == nil {
+			return all, err
+		}
+	}
+	// Not a note: whoever reads JSON must know as well.
+	fmt.Fprintln(s.streams.Err, "demarc: no server answers; these are the duties of the built-in catalogue")
+	return s.programs.Duties()
+}
+
 // Run shows a duty.
 func (c *catalogShowCmd) Run(ctx context.Context, s *session) error {
-	client, err := s.connect()
+	all, err := s.duties(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("looking for duty %s: %w", c.Duty, err)
 	}
-	for d, err := range client.Duties(ctx, "") {
-		if err != nil {
-			return fmt.Errorf("looking for duty %s: %w", c.Duty, err)
-		}
+	for _, d := range all {
 		if d.ID == c.Duty {
 			return printOne(s, d, dutyDetails)
 		}

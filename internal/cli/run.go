@@ -74,6 +74,9 @@ type Programs struct {
 	// Validate compiles a catalogue; a bad one gives an *api.Problem whose
 	// errors name file, line and column.
 	Validate func(ctx context.Context, in api.CatalogueSource) (api.Catalogue, error)
+	// Duties are those of the built-in catalogue, for `demarc catalog` where no
+	// server answers.
+	Duties func() ([]api.Duty, error)
 }
 
 // Run runs one command line, without the program's name, and returns the exit

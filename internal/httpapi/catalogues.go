@@ -66,7 +66,7 @@ func (a *API) listDuties(control string, pp PageParams) (*list[api.Duty], error)
 	if len(duties) > p.Limit {
 		duties = duties[:p.Limit]
 	}
-	return paged(duties, p.Limit, func(d *judgement.Duty) string { return d.ID }, dutyOut), nil
+	return paged(duties, p.Limit, func(d *judgement.Duty) string { return d.ID }, Duty), nil
 }
 
 func (a *API) catalogueOut(s store.StoredCatalogue) api.Catalogue {

@@ -73,7 +73,8 @@ func principalOut(c store.Credential) api.Principal {
 	}
 }
 
-func dutyOut(d *judgement.Duty) api.Duty {
+// Duty is a duty as the API shows it.
+func Duty(d *judgement.Duty) api.Duty {
 	out := api.Duty{
 		ID: d.ID, Control: d.Control, Party: string(d.Party), Scope: string(d.Scope), Level: string(d.Level), Mode: []string{},
 		Title: d.Title, Services: list0(d.Services), Evidence: d.Duty.Evidence, Reads: list0(d.Reads), Missing: list0(d.NotProvided),

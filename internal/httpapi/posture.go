@@ -247,7 +247,7 @@ func (a *API) subjectOf(tx *store.Tx, c call, scope evidence.Scope, tenant strin
 
 func (a *API) explanation(n *names, x posture.Explanation) api.Explanation {
 	out := api.Explanation{
-		Verdict: n.verdict(x.Judgement, a.cfg.Posture.Catalogue()), Duty: dutyOut(x.Duty),
+		Verdict: n.verdict(x.Judgement, a.cfg.Posture.Catalogue()), Duty: Duty(x.Duty),
 		Assignment: assignmentOut(x.Assignment), Facts: []api.Fact{}, WouldChange: list0(x.WouldChange),
 		Statements: []api.Statement{}, History: []api.PastVerdict{},
 	}

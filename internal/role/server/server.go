@@ -273,13 +273,24 @@ func (s *server) advertisedBus() []string {
 	return urls
 }
 
+// ownKinds are the fact kinds that the server itself provides.
+func ownKinds() []evidence.Kind {
+	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+}
+
+// Kinds are all fact kinds that this program provides: the server's own and
+// those of its services.
+func Kinds() []evidence.Kind {
+	kinds := ownKinds()
+	for _, svc := range all.Services() {
+		kinds = append(kinds, svc.Manifest().Kinds...)
+	}
+	return kinds
+}
+
 func (s *server) openContract(ctx context.Context) error {
 	s.services = all.Services()
-	kinds := append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
-	everything := append([]evidence.Kind{}, kinds...)
-	for _, svc := range s.services {
-		everything = append(everything, svc.Manifest().Kinds...)
-	}
+	kinds, everything := ownKinds(), Kinds()
 	for _, svc := range s.services {
 		if p, ok := svc.(service.Preparer); ok {
 			if err := p.Prepare(everything); err != nil {

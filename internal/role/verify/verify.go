@@ -9,12 +9,12 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/cli"
-	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/ledger/bundle"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
-	"github.com/demarc/demarc/internal/service/all"
+	"github.com/demarc/demarc/internal/role/server"
 )
 
 // Bundle verifies a bundle against what the caller trusts.
@@ -73,10 +73,24 @@ func check(in api.CatalogueSource) (*responsibility.Catalogue, error) {
 			return nil, err
 		}
 	}
-	var kinds []evidence.Kind
-	for _, s := range all.Services() {
-		kinds = append(kinds, s.Manifest().Kinds...)
-	}
-	_, err = judgement.Compile(merged, kinds)
+	_, err = judgement.Compile(merged, server.Kinds())
 	return cat, err
+}
+
+// Duties returns the duties of the built-in catalogue, as a server that has
+// loaded no other shows them.
+func Duties() ([]api.Duty, error) {
+	base, err := builtin.Catalogue()
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := judgement.Compile(base, server.Kinds())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Duty, 0, len(compiled.Duties))
+	for _, d := range compiled.Duties {
+		out = append(out, httpapi.Duty(d))
+	}
+	return out, nil
 }
