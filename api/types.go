@@ -322,6 +322,22 @@ type LedgerState struct {
 	Keys       []string  `json:"keys" doc:"verifier keys, C2SP signed-note"`
 	VerifiedAt time.Time `json:"verified_at,omitzero"`
 	Fault      string    `json:"fault,omitempty"`
+	Witnesses  []Witness `json:"witnesses" doc:"who is asked to cosign"`
+}
+
+// Witness is how it stands with a witness of the ledger.
+type Witness struct {
+	Name         string    `json:"name"`
+	Size         int64     `json:"size" doc:"entries of the last tree that it cosigned"`
+	At           time.Time `json:"at,omitzero" doc:"when it cosigned last"`
+	Fault        string    `json:"fault,omitempty" doc:"why it has not cosigned the last checkpoint"`
+	Contradicted bool      `json:"contradicted,omitempty" doc:"it has seen another ledger of this name"`
+}
+
+// Waiting is a store that takes no records now; agents and bus keep theirs.
+type Waiting struct {
+	Store string    `json:"store" doc:"which store records wait for"`
+	Since time.Time `json:"since"`
 }
 
 // FactKind describes a kind of fact.
@@ -358,6 +374,7 @@ type Service struct {
 type Overview struct {
 	Controls []ControlState `json:"controls"`
 	Counts   Counts         `json:"counts"`
+	Waiting  []Waiting      `json:"waiting" doc:"stores that take no records now: verdicts lag until they do"`
 }
 
 // ControlState counts the verdicts of one control for one party.

@@ -80,8 +80,22 @@ var ledgerStateColumns = []column[api.LedgerState]{
 	{key: "entries", head: "ENTRIES", text: func(v api.LedgerState) string { return strconv.FormatInt(v.Entries, 10) }},
 	{key: "verified_at", head: "VERIFIED", text: func(v api.LedgerState) string { return stamp(v.VerifiedAt) }},
 	{key: "fault", head: "FAULT", fit: flow, text: func(v api.LedgerState) string { return v.Fault }, hue: func(api.LedgerState) hue { return red }},
+	{key: "witnesses", head: "WITNESSES", fit: flow, text: witnessList},
 	{key: "keys", head: "KEYS", fit: flow, text: func(v api.LedgerState) string { return strings.Join(v.Keys, " ") }},
 	{key: "checkpoint", text: func(v api.LedgerState) string { return v.Checkpoint }},
+}
+
+// witnessList says how it stands with each witness.
+func witnessList(v api.LedgerState) string {
+	var out []string
+	for _, w := range v.Witnesses {
+		text := fmt.Sprintf("%s: %d entries", w.Name, w.Size)
+		if w.Fault != "" {
+			text += ", " + w.Fault
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, "; ")
 }
 
 // Run lists entries.

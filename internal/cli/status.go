@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/demarc/demarc/api"
@@ -22,6 +23,8 @@ type glance struct {
 	// Ledger is missing if the principal may not see it.
 	Ledger *api.LedgerState `json:"ledger,omitempty"`
 	Agents agentCounts      `json:"agents"`
+	// Waiting are the stores that take no records now.
+	Waiting []api.Waiting `json:"waiting"`
 }
 
 // agentCounts counts agents; one is silent if it said nothing for 5 minutes.
@@ -45,6 +48,13 @@ func (s *session) glanceColumns() []column[glance] {
 		{key: "agents_reporting", text: func(v glance) string { return strconv.Itoa(v.Agents.Reporting) }},
 		{key: "agents_silent", text: func(v glance) string { return strconv.Itoa(v.Agents.Silent) }},
 		{key: "agents_revoked", text: func(v glance) string { return strconv.Itoa(v.Agents.Revoked) }},
+		{key: "waiting", head: "INGEST", fit: flow, hue: func(glance) hue { return red }, text: func(v glance) string {
+			var out []string
+			for _, w := range v.Waiting {
+				out = append(out, "wait for the "+w.Store+" for "+s.age(w.Since)+": verdicts lag, nothing is lost")
+			}
+			return strings.Join(out, "; ")
+		}},
 		{key: "agents", head: "AGENTS", text: func(v glance) string {
 			return fmt.Sprintf("%d reporting, %d silent, %d revoked", v.Agents.Reporting, v.Agents.Silent, v.Agents.Revoked)
 		}},
@@ -79,7 +89,7 @@ func (c *statusCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("reading the overview: %w", err)
 	}
-	g.Counts = overview.Counts
+	g.Counts, g.Waiting = overview.Counts, overview.Waiting
 	if state, err := client.LedgerState(ctx); err == nil {
 		g.Ledger = &state
 	} else if !forbidden(err) {

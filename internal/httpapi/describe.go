@@ -63,6 +63,8 @@ var schemaDocs = map[string]string{
 	"Identity":          "What an agent is given at enrolment and renewal.",
 	"LedgerEntry":       "One line of the ledger.",
 	"LedgerState":       "How the ledger stands.",
+	"Waiting":           "A store that takes no records now; agents and bus keep theirs.",
+	"Witness":           "How it stands with a witness of the ledger.",
 	"Matrix":            "Who is responsible for what.",
 	"MatrixRow":         "Who is responsible for one duty.",
 	"NewContact":        "A contact to be added, or to take another's place.",

@@ -82,6 +82,13 @@ func (a *API) ledgerState(ctx context.Context) (api.LedgerState, error) {
 		out.Checkpoint = string(cp)
 	}
 	out.VerifiedAt, out.Fault = a.cfg.Verifier.Last()
+	out.Witnesses = []api.Witness{}
+	for _, w := range a.cfg.Witnesses.State() {
+		out.Witnesses = append(out.Witnesses, api.Witness(w))
+		if w.Contradicted && out.Fault == "" {
+			out.Fault = "witness " + w.Name + " has seen another ledger of this name"
+		}
+	}
 	return out, nil
 }
 

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -156,7 +157,7 @@ func (a *API) Overview(c call, tenant string) (api.Overview, error) {
 		counts, err = tx.VerdictCounts(tenant, tenant == "")
 		return err
 	})
-	out := api.Overview{Controls: []api.ControlState{}}
+	out := api.Overview{Controls: []api.ControlState{}, Waiting: a.waiting()}
 	for _, ctl := range a.cfg.Posture.Catalogue().Catalogue.Controls {
 		for _, party := range []responsibility.Party{responsibility.Customer, responsibility.Provider} {
 			cs := api.ControlState{Control: ctl.ID, Title: ctl.Title, Party: string(party)}
@@ -352,4 +353,14 @@ func worst(c api.Counts) string {
 		}
 	}
 	return ""
+}
+
+// waiting lists the stores that take no records now, by name.
+func (a *API) waiting() []api.Waiting {
+	out := []api.Waiting{}
+	for name, f := range a.cfg.Ingest.Status().Faults {
+		out = append(out, api.Waiting{Store: name, Since: f.Since})
+	}
+	slices.SortFunc(out, func(x, y api.Waiting) int { return strings.Compare(x.Store, y.Store) })
+	return out
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
@@ -44,9 +45,13 @@ type Config struct {
 	Posture    *posture.Engine
 	Ledger     *ledger.Log
 	Verifier   Verifier
-	Events     *events.Broker
-	Services   []service.Service
-	Keys       *keyring.Keyring
+	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
+	// stores records wait for.
+	Witnesses interface{ State() []ledger.WitnessState }
+	Ingest    interface{ Status() ingest.Status }
+	Events    *events.Broker
+	Services  []service.Service
+	Keys      *keyring.Keyring
 	// AgentServer is the HTTPS address that agents enrol at.
 	AgentServer string
 	Version     string

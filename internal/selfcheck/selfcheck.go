@@ -92,8 +92,9 @@ func fact(kind string, data any, now time.Time) (evidence.Fact, error) {
 	return evidence.Fact{Kind: kind, Data: raw, Again: now.Add(again)}, err
 }
 
-// contactMembers are those of the contact's type: there is nowhere to keep more.
-var contactMembers = []string{"name", "mail", "telephone"}
+// ContactForm looks at what a contact can hold, and tries whether a number of
+// an identity document is refused.
+type ContactForm func() (members []string, numbersRefused bool)
 
 // Contacts reads a tenant's contacts in clear, for counting.
 type Contacts interface {
@@ -101,7 +102,10 @@ type Contacts interface {
 }
 
 // Tenants is the source of the facts about tenants.
-type Tenants struct{ Contacts Contacts }
+type Tenants struct {
+	Contacts Contacts
+	Form     ContactForm
+}
 
 // Scope implements posture.Source.
 func (Tenants) Scope() evidence.Scope { return evidence.ScopeTenant }
@@ -120,7 +124,8 @@ func (t Tenants) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]evide
 	if err != nil {
 		return nil, err
 	}
-	form := contactForm{Members: contactMembers, IdentityNumbersRefused: true, Encrypted: key != nil, KeyPerTenant: key != nil}
+	members, refused := t.Form()
+	form := contactForm{Members: members, IdentityNumbersRefused: refused, Encrypted: key != nil, KeyPerTenant: key != nil}
 	var out []evidence.Fact
 	for kind, data := range map[string]any{"tenant.contacts": contactsOf(list, now), "tenant.contact_form": form, "tenant.ledger": l} {
 		f, err := fact(kind, data, now)
@@ -169,9 +174,10 @@ func contactsOf(list []estate.Contact, now time.Time) (c contacts) {
 type Provider struct {
 	Ledger   *ledger.Log
 	Verifier *ledger.Verifier
-	// Listeners are the product's own, and Witnesses how many are asked to cosign.
+	// Listeners are the product's own, and Witnesses those asked to cosign.
 	Listeners []Listener
-	Witnesses int
+	Witnesses interface{ State() []ledger.WitnessState }
+	Form      ContactForm
 }
 
 // Scope implements posture.Source.
@@ -179,7 +185,15 @@ func (*Provider) Scope() evidence.Scope { return evidence.ScopeProvider }
 
 // Facts implements posture.Source.
 func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evidence.Fact, error) {
-	st := ledgerState{RetentionDays: 3650, Transactional: true, Witnesses: p.Witnesses}
+	// Append takes the transaction of the act: there is no other way in.
+	st := ledgerState{Transactional: true}
+	kept, err := tx.LedgerKept()
+	if err != nil {
+		return nil, err
+	}
+	if kept {
+		st.RetentionDays = 3650 // nothing prunes, and the database refuses to delete; ten years are what is promised
+	}
 	state, err := p.Ledger.StateWithin(tx)
 	if err != nil {
 		return nil, err
@@ -187,6 +201,12 @@ func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evi
 	st.Entries, st.Cosigned = int(state.Entries), state.Cosigned > 0
 	st.CheckpointAgeSeconds, st.CosignLagSeconds = waiting(state.UnsignedSince, now), waiting(state.UncosignedSince, now)
 	at, fault := p.Verifier.Last()
+	for _, w := range p.Witnesses.State() {
+		st.Witnesses++
+		if w.Contradicted && fault == "" {
+			fault = "witness " + w.Name + " has seen another ledger of this name"
+		}
+	}
 	st.Verified, st.Fault = !at.IsZero() && fault == "", fault
 	if !at.IsZero() {
 		st.VerifiedHoursAgo = float64(int(now.Sub(at).Hours()))
@@ -201,9 +221,10 @@ func (p *Provider) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evi
 	if err != nil {
 		return nil, err
 	}
+	members, refused := p.Form()
 	// There is no upload: an attachment is a name and a digest.
 	form := providerForm{
-		Members: contactMembers, IdentityNumbersRefused: true, UploadsChecked: true, Encrypted: unsealed == 0, KeyPerTenant: unsealed == 0,
+		Members: members, IdentityNumbersRefused: refused, UploadsChecked: true, Encrypted: unsealed == 0, KeyPerTenant: unsealed == 0,
 	}
 	var out []evidence.Fact
 	for kind, data := range map[string]any{"ledger.state": st, "management.exposure": ex, "privacy.contact_form": form} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func TestTenant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source := selfcheck.Tenants{Contacts: people{list: []estate.Contact{
+	source := selfcheck.Tenants{Form: form, Contacts: people{list: []estate.Contact{
 		{Role: estate.Administrator, Name: "Eva", Mail: "e@example.org", Telephone: "1", Verified: ago(10)},
 		{Role: estate.Administrator, Name: "Udo", Mail: "u@example.org", Verified: ago(200)},
 		{Role: estate.Administrator, Name: "Ada", Mail: "a@example.org"},
@@ -94,7 +95,7 @@ func TestTenant(t *testing.T) {
 	if got := facts(t, s, source, tenant, noon); got["tenant.contact_form"]["key_per_tenant"] != true {
 		t.Errorf("with a key: %v", got)
 	}
-	failing := selfcheck.Tenants{Contacts: people{err: errors.New("sealed with another key")}}
+	failing := selfcheck.Tenants{Form: form, Contacts: people{err: errors.New("sealed with another key")}}
 	if err := s.Read(t.Context(), func(tx *store.Tx) error { _, err := failing.Facts(tx, tenant, noon); return err }); err == nil {
 		t.Error("contacts that cannot be read are counted")
 	}
@@ -119,7 +120,8 @@ func TestProvider(t *testing.T) {
 		t.Fatal(err)
 	}
 	verifier := ledger.NewVerifier(log, time.Hour)
-	p := &selfcheck.Provider{Ledger: log, Verifier: verifier, Witnesses: 2, Listeners: []selfcheck.Listener{
+	seen := cosigners{{Name: "w1"}, {Name: "w2"}}
+	p := &selfcheck.Provider{Ledger: log, Verifier: verifier, Witnesses: &seen, Form: form, Listeners: []selfcheck.Listener{
 		{Address: "127.0.0.1:1", Loopback: true}, {Address: "0.0.0.0:2", TLS: true}, {Address: "0.0.0.0:3", TLS: true, AllowList: true},
 	}}
 	got := facts(t, s, p, evidence.Provider, now.Add(10*time.Minute))
@@ -143,4 +145,18 @@ func TestProvider(t *testing.T) {
 	if st["verified"] != true || st["verified_hours_ago"] != 5.0 {
 		t.Errorf("after verification: %v", st)
 	}
+	if st["retention_days"] != 3650.0 {
+		t.Errorf("the guards are there, but entries count as kept for %v days", st["retention_days"])
+	}
+	seen[1].Contradicted = true
+	if st = facts(t, s, p, evidence.Provider, now)["ledger.state"]; st["verified"] != false || !strings.Contains(st["fault"].(string), "w2") {
+		t.Errorf("a witness has seen another ledger, and the ledger is said to be sound: %v", st)
+	}
 }
+
+// cosigners are witnesses of which only the state is asked.
+type cosigners []ledger.WitnessState
+
+func (c *cosigners) State() []ledger.WitnessState { return *c }
+
+func form() ([]string, bool) { return []string{"name"}, true }

@@ -211,3 +211,17 @@ func (tx *Tx) numbered(query string) string {
 	}
 	return b.String()
 }
+
+// LedgerKept reports whether the database still refuses to change or delete
+// entries: whether the guards of the migrations are there and on.
+func (tx *Tx) LedgerKept() (bool, error) {
+	query := "SELECT COUNT(*) FROM sqlite_master WHERE type = 'trigger' AND name IN ('ledger_entry_stays', 'ledger_entry_kept')"
+	if tx.postgres {
+		query = "SELECT COUNT(*) FROM pg_trigger WHERE tgenabled <> 'D' AND tgname IN ('ledger_entry_stays', 'ledger_entry_kept')"
+	}
+	var n int
+	if err := tx.db.Tx.QueryRowContext(tx.ctx, query).Scan(&n); err != nil {
+		return false, fmt.Errorf("look for the guards of the ledger: %w", err)
+	}
+	return n == 2, nil
+}

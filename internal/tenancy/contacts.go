@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/mail"
+	"reflect"
 	"regexp"
 	"strings"
 
@@ -269,4 +270,16 @@ func (e *Estate) Unsealed(tx *store.Tx, tenant string) ([]estate.Contact, error)
 		out = append(out, c)
 	}
 	return out, nil
+}
+
+// ContactForm says what personal data a contact can hold, and whether a number
+// of an identity document is refused, by trying.
+func ContactForm() (members []string, numbersRefused bool) {
+	t := reflect.TypeFor[personal]()
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		members = append(members, name)
+	}
+	probe := estate.Contact{Role: estate.Administrator, Name: "Probe P1234567", Mail: "probe@example.org"}
+	return members, checkContact(probe) != nil
 }

@@ -210,7 +210,7 @@ func (s *server) listen(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.self = &selfcheck.Provider{Ledger: s.ledger, Verifier: s.verifier, Witnesses: len(s.cfg.Witnesses)}
+	s.self = &selfcheck.Provider{Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Form: tenancy.ContactForm}
 	for _, l := range []selfcheck.Listener{
 		{Address: s.http.Addr().String()}, {Address: s.https.Addr().String(), TLS: true}, {Address: s.cfg.BusListen, TLS: true},
 	} {
@@ -314,7 +314,7 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate}, s.self},
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -378,7 +378,7 @@ func (s *server) openStores(context.Context) (err error) {
 func (s *server) openFaces(context.Context) error {
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
-		Ledger: s.ledger, Verifier: s.verifier, Events: s.broker, Services: s.services, Keys: s.keys,
+		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 	})
 	mux := http.NewServeMux()
@@ -387,6 +387,10 @@ func (s *server) openFaces(context.Context) error {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		if err := s.store.Ping(r.Context()); err != nil {
 			http.Error(w, "state store unavailable", http.StatusServiceUnavailable)
+			return
+		}
+		if n := len(s.ingest.Status().Faults); n > 0 {
+			http.Error(w, "records wait for a store; 'demarc status' names it", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")
