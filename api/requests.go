@@ -8,6 +8,8 @@ import (
 // NewTenant asks for a tenant.
 type NewTenant struct {
 	Name string `json:"name" doc:"1 to 63 lower-case letters, digits, '.', '_' or '-'"`
+	// Own makes a tenant for the provider's own hosts. It cannot be changed later.
+	Own bool `json:"own,omitempty" doc:"for the provider's own hosts; cannot be changed later"`
 }
 
 // NewVDC asks for a VDC.

@@ -12,6 +12,7 @@ import (
 type Tenant struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name" doc:"1 to 63 lower-case letters, digits, '.', '_' or '-'"`
+	Own       bool      `json:"own" doc:"a tenant of the provider's own hosts, in which the provider is the customer"`
 	CreatedAt time.Time `json:"created_at"`
 	Version   int64     `json:"version" doc:"raised with every change; the ETag"`
 }

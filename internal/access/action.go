@@ -30,6 +30,8 @@ const (
 	ManageCatalogue Action = "manage-catalogue"
 	// VerifyLedger has the ledger verified.
 	VerifyLedger Action = "verify-ledger"
+	// RotateLedgerKey signs the ledger with a new key from then on.
+	RotateLedgerKey Action = "rotate-ledger-key"
 	// ManagePeople invites and removes people and services.
 	ManagePeople Action = "manage-people"
 	// InviteOwner invites the first owner of a tenant that has none.
@@ -63,6 +65,6 @@ const (
 // Actions lists every action.
 var Actions = []Action{
 	Look, ManageTenants, ManageEstate, RevokeAgents, ReadContacts, ManageContacts, Subscribe, Attest, Waive, SetPolicy,
-	ManageCatalogue, VerifyLedger, ManagePeople, InviteOwner, ManageKeys, SignDecision,
+	ManageCatalogue, VerifyLedger, RotateLedgerKey, ManagePeople, InviteOwner, ManageKeys, SignDecision,
 	RequestAccess, DecideAccess, RevokeAccess, BreakGlass, UseAccess, WatchRecording, ManageTargets, Review, HandleIncidents,
 }

@@ -23,7 +23,9 @@ type Tenant struct {
 	Name string `json:"name"`
 	// Ordinal is a small number unique to the tenant, for stores that separate
 	// tenants by number. It is never given to another tenant.
-	Ordinal   uint32    `json:"-"`
+	Ordinal uint32 `json:"-"`
+	// Own marks a tenant of the provider: its own hosts. It never changes.
+	Own       bool      `json:"own,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	Version   int64     `json:"version"`
 }

@@ -52,6 +52,7 @@ var floors = []struct {
 	{"internal/metrics", 4, "adapter"},
 	{"internal/oscal", 4, "adapter"},
 	{"internal/sheet", 4, "adapter"},
+	{"internal/authz", 4, "adapter: Cedar decides, by the policy beside it"},
 	{"internal/keyring", 4, "adapter"},
 	{"internal/pki", 4, "adapter"},
 	{"internal/spool", 4, "adapter"},

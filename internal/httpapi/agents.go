@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/fleet"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/wire"
@@ -22,7 +23,7 @@ func (a *API) addAgents() {
 			ID: t.ID, Tenant: t.Tenant, VDC: t.VDC, VMName: t.VMName, Expires: t.Expires, UsedAt: t.UsedAt, Agent: t.Agent, Server: a.cfg.AgentServer,
 		}
 	}
-	add(a, readTenant, get("list-enrolment-tokens", tokens, "Enrolment tokens, without their secrets"), func(c call, in *struct {
+	add(a, tenant(access.Look), get("list-enrolment-tokens", tokens, "Enrolment tokens, without their secrets"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.EnrolmentToken], error) {
@@ -37,7 +38,7 @@ func (a *API) addAgents() {
 		})
 		return paged(ts, p.Limit, func(t store.EnrolmentToken) string { return t.ID }, tokenOut), err
 	})
-	add(a, writeTenant, created(post("create-enrolment-token", tokens, "Make a token that enrols one machine, once")), func(c call, in *struct {
+	add(a, tenant(access.ManageEstate), created(post("create-enrolment-token", tokens, "Make a token that enrols one machine, once")), func(c call, in *struct {
 		TenantPath
 		Body api.NewEnrolmentToken
 	}) (*body[api.EnrolmentToken], error) {
@@ -50,7 +51,7 @@ func (a *API) addAgents() {
 		out.Token = secret
 		return plain(out, err)
 	})
-	add(a, readTenant, get("list-agents", "/v1/tenants/{tenant}/agents", "Agents of a tenant"), func(c call, in *struct {
+	add(a, tenant(access.Look), get("list-agents", "/v1/tenants/{tenant}/agents", "Agents of a tenant"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.Agent], error) {
@@ -69,7 +70,7 @@ func (a *API) addAgents() {
 		})
 		return paged(out, p.Limit, func(x api.Agent) string { return x.ID }, func(x api.Agent) api.Agent { return x }), err
 	})
-	add(a, writeTenant, post("revoke-agent", "/v1/tenants/{tenant}/agents/{agent}/revoke", "End an agent's identity for good"), func(c call, in *struct {
+	add(a, tenant(access.RevokeAgents), post("revoke-agent", "/v1/tenants/{tenant}/agents/{agent}/revoke", "End an agent's identity for good"), func(c call, in *struct {
 		TenantPath
 		Agent string `path:"agent" maxLength:"100"`
 	}) (*body[api.Agent], error) {

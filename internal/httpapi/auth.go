@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/store"
@@ -98,13 +99,12 @@ type rule struct {
 	scope string
 }
 
-var (
-	readTenant    = rule{access.Read, "tenant"}
-	writeTenant   = rule{access.Write, "tenant"}
-	readProvider  = rule{access.Read, "provider"}
-	writeProvider = rule{access.Write, "provider"}
-	anybody       = rule{access.Read, "any"}
-)
+// tenant is the rule of operations below /v1/tenants/{tenant}, provider that of
+// the provider's own matters.
+func tenant(action access.Action) rule   { return rule{action, "tenant"} }
+func provider(action access.Action) rule { return rule{action, "provider"} }
+
+var anybody = rule{access.Look, "any"}
 
 // RuleKey is the metadata key under which an operation keeps its rule as
 // "action scope", for tests over all operations.
@@ -148,7 +148,7 @@ func (a *API) authorize(c *call, r rule, in any) error {
 		}
 		return nil
 	case "provider":
-		if !access.Permits(c.by, r.action, "") {
+		if !a.permits(c.by, r.action, authz.Provider) {
 			return huma.Error403Forbidden("your role " + string(c.by.Role) + " may not do this; it is the provider's matter")
 		}
 		return nil
@@ -158,6 +158,25 @@ func (a *API) authorize(c *call, r rule, in any) error {
 		return huma.Error500InternalServerError("the server failed")
 	}
 	return a.problem(c, a.enter(c, r.action, t.ref()))
+}
+
+func of(t estate.Tenant) authz.Resource { return authz.Resource{Tenant: t.ID, Own: t.Own} }
+
+func (a *API) permits(who access.Principal, action access.Action, r authz.Resource) bool {
+	return a.cfg.Policy.Permits(who, action, r, authz.Case{})
+}
+
+// resource is the tenant of that id, or the provider if it is empty.
+func (a *API) resource(ctx context.Context, tenant string) (authz.Resource, error) {
+	if tenant == "" {
+		return authz.Provider, nil
+	}
+	var t estate.Tenant
+	err := a.cfg.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		t, err = tx.Tenant(tenant)
+		return err
+	})
+	return of(t), err
 }
 
 // enter finds the tenant and checks that the caller may act on it.
@@ -173,9 +192,9 @@ func (a *API) enter(c *call, action access.Action, ref string) error {
 		return unknown
 	case err != nil:
 		return err
-	case !access.Permits(c.by, access.Read, t.ID):
+	case !a.permits(c.by, access.Look, of(t)):
 		return unknown
-	case !access.Permits(c.by, action, t.ID):
+	case !a.permits(c.by, action, of(t)):
 		return huma.Error403Forbidden("your role " + string(c.by.Role) + " may look at this tenant, but not change it")
 	}
 	c.tenant = t

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/store"
@@ -38,7 +39,7 @@ func (a *API) addCatalogues() {
 		}
 		return plain(api.Catalogue{Name: cat.Name, Version: cat.Version, Title: cat.Title, Duties: len(cat.Duties())}, nil)
 	})
-	add(a, writeProvider, created(post("load-catalogue", "/v1/catalogues", "Put a catalogue in force from now on")), a.loadCatalogue)
+	add(a, provider(access.ManageCatalogue), created(post("load-catalogue", "/v1/catalogues", "Put a catalogue in force from now on")), a.loadCatalogue)
 	add(a, anybody, get("list-services", "/v1/services", "Managed services"), func(call, *struct{}) (*list[api.Service], error) {
 		return paged(a.services(), 0, nil, func(s api.Service) api.Service { return s }), nil
 	})

@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/responsibility"
 )
@@ -18,7 +19,7 @@ type ContactPath struct {
 
 func (a *API) addContacts() {
 	const one = "/v1/tenants/{tenant}/contacts/{contact}"
-	add(a, readTenant, get("list-contacts", "/v1/tenants/{tenant}/contacts", "Contacts of a tenant; a provider's look is recorded"), func(c call, in *struct {
+	add(a, tenant(access.ReadContacts), get("list-contacts", "/v1/tenants/{tenant}/contacts", "Contacts of a tenant; a provider's look is recorded"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.Contact], error) {
@@ -29,18 +30,18 @@ func (a *API) addContacts() {
 		cs, err := a.cfg.Estate.Contacts(c, c.by, c.tenant.ID, p)
 		return paged(cs, p.Limit, func(x estate.Contact) string { return x.ID }, contactOut), err
 	})
-	add(a, writeTenant, created(post("create-contact", "/v1/tenants/{tenant}/contacts", "Add a contact")), func(c call, in *struct {
+	add(a, tenant(access.ManageContacts), created(post("create-contact", "/v1/tenants/{tenant}/contacts", "Add a contact")), func(c call, in *struct {
 		TenantPath
 		Body api.NewContact
 	}) (*body[api.Contact], error) {
 		x, err := a.cfg.Estate.CreateContact(c, c.by, contactIn(c.tenant.ID, "", in.Body))
 		return versioned(contactOut(x), x.Version, err)
 	})
-	add(a, readTenant, get("get-contact", one, "One contact; a provider's look is recorded"), func(c call, in *struct{ ContactPath }) (*body[api.Contact], error) {
+	add(a, tenant(access.ReadContacts), get("get-contact", one, "One contact; a provider's look is recorded"), func(c call, in *struct{ ContactPath }) (*body[api.Contact], error) {
 		x, err := a.cfg.Estate.Contact(c, c.by, c.tenant.ID, in.Contact)
 		return versioned(contactOut(x), x.Version, err)
 	})
-	add(a, writeTenant, huma.Operation{OperationID: "replace-contact", Method: http.MethodPut, Path: one, Summary: "Replace a contact; it must be verified anew"},
+	add(a, tenant(access.ManageContacts), huma.Operation{OperationID: "replace-contact", Method: http.MethodPut, Path: one, Summary: "Replace a contact; it must be verified anew"},
 		func(c call, in *struct {
 			ContactPath
 			IfMatch
@@ -53,7 +54,7 @@ func (a *API) addContacts() {
 			x, err := a.cfg.Estate.ReplaceContact(c, c.by, contactIn(c.tenant.ID, in.Contact, in.Body), v)
 			return versioned(contactOut(x), x.Version, in.failed(err))
 		})
-	add(a, writeTenant, huma.Operation{OperationID: "delete-contact", Method: http.MethodDelete, Path: one, Summary: "Remove a contact", DefaultStatus: http.StatusNoContent},
+	add(a, tenant(access.ManageContacts), huma.Operation{OperationID: "delete-contact", Method: http.MethodDelete, Path: one, Summary: "Remove a contact", DefaultStatus: http.StatusNoContent},
 		func(c call, in *struct {
 			ContactPath
 			IfMatch
@@ -64,7 +65,7 @@ func (a *API) addContacts() {
 			}
 			return nil, in.failed(a.cfg.Estate.DeleteContact(c, c.by, c.tenant.ID, in.Contact, v))
 		})
-	add(a, writeTenant, post("verify-contact", one+"/verify", "Note that a contact was found right today"), func(c call, in *struct{ ContactPath }) (*body[api.Contact], error) {
+	add(a, tenant(access.ManageContacts), post("verify-contact", one+"/verify", "Note that a contact was found right today"), func(c call, in *struct{ ContactPath }) (*body[api.Contact], error) {
 		x, err := a.cfg.Estate.VerifyContact(c, c.by, c.tenant.ID, in.Contact)
 		return versioned(contactOut(x), x.Version, err)
 	})
@@ -77,18 +78,18 @@ func contactIn(tenant, id string, n api.NewContact) estate.Contact {
 func (a *API) addSubscriptions() {
 	const all = "/v1/tenants/{tenant}/subscriptions"
 	out := func(s responsibility.Subscription) api.Subscription { return subscriptionOut(s, a.cfg.Now()) }
-	add(a, readTenant, get("list-subscriptions", all, "Subscriptions of a tenant, past ones too"), func(c call, in *struct{ TenantPath }) (*list[api.Subscription], error) {
+	add(a, tenant(access.Look), get("list-subscriptions", all, "Subscriptions of a tenant, past ones too"), func(c call, in *struct{ TenantPath }) (*list[api.Subscription], error) {
 		ss, err := a.cfg.Estate.Subscriptions(c, c.tenant.ID)
 		return paged(ss, 0, nil, out), err
 	})
-	add(a, writeTenant, created(post("create-subscription", all, "Buy a managed service: its duties move to the provider")), func(c call, in *struct {
+	add(a, tenant(access.Subscribe), created(post("create-subscription", all, "Buy a managed service: its duties move to the provider")), func(c call, in *struct {
 		TenantPath
 		Body api.NewSubscription
 	}) (*body[api.Subscription], error) {
 		s, err := a.cfg.Estate.Subscribe(c, c.by, c.tenant.ID, in.Body.Service, in.Body.VDC, in.Body.VM, moment(in.Body.From), in.Body.To)
 		return plain(out(s), err)
 	})
-	add(a, writeTenant, post("end-subscription", all+"/{subscription}/end", "End a subscription: its duties move back"), func(c call, in *struct {
+	add(a, tenant(access.Subscribe), post("end-subscription", all+"/{subscription}/end", "End a subscription: its duties move back"), func(c call, in *struct {
 		TenantPath
 		Subscription string `path:"subscription" maxLength:"100"`
 		Body         api.EndSubscription

@@ -12,7 +12,7 @@ import (
 )
 
 func tenantOut(t estate.Tenant) api.Tenant {
-	return api.Tenant{ID: t.ID, Name: t.Name, CreatedAt: t.CreatedAt, Version: t.Version}
+	return api.Tenant{ID: t.ID, Name: t.Name, Own: t.Own, CreatedAt: t.CreatedAt, Version: t.Version}
 }
 
 func vdcOut(v estate.VDC) api.VDC {

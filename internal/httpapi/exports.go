@@ -7,6 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/matrix"
 	"github.com/demarc/demarc/internal/oscal"
@@ -24,7 +25,7 @@ func (a *API) addExports() {
 		d, err := oscal.ProviderSSP(a.head(), a.cfg.Contract.At(a.cfg.Now()))
 		return document(d, "provider-ssp.json", err)
 	})
-	add(a, readProvider, post("import-oscal", "/v1/catalogues/import-oscal", "Make a catalogue file of an OSCAL component definition; nothing is loaded"), func(c call, in *struct{ Body api.CatalogueSource }) (*body[api.CatalogueSource], error) {
+	add(a, provider(access.Look), post("import-oscal", "/v1/catalogues/import-oscal", "Make a catalogue file of an OSCAL component definition; nothing is loaded"), func(c call, in *struct{ Body api.CatalogueSource }) (*body[api.CatalogueSource], error) {
 		cat, err := oscal.Import([]byte(in.Body.Source), a.cfg.Contract.At(a.cfg.Now()))
 		if err != nil {
 			return nil, huma.Error422UnprocessableEntity(err.Error())
@@ -41,7 +42,7 @@ func (a *API) addExports() {
 		{"crm.csv", "Customer responsibility matrix, CSV", a.exportCSV},
 		{"crm.xlsx", "Customer responsibility matrix, XLSX", a.exportXLSX},
 	} {
-		add(a, readTenant, get("export-"+e.name, "/v1/tenants/{tenant}/exports/"+e.name, e.summary), func(c call, in *struct{ TenantPath }) (*raw, error) {
+		add(a, tenant(access.Look), get("export-"+e.name, "/v1/tenants/{tenant}/exports/"+e.name, e.summary), func(c call, in *struct{ TenantPath }) (*raw, error) {
 			rows, err := a.standings(c)
 			if err != nil {
 				return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/ledger"
 )
 
@@ -25,14 +26,14 @@ func (a *API) addLedger() {
 		s, err := a.ledgerState(c)
 		return plain(s, err)
 	})
-	add(a, readProvider, post("verify-ledger", "/v1/ledger/verify", "Verify the whole ledger now"), func(c call, _ *struct{}) (*body[api.LedgerState], error) {
+	add(a, provider(access.VerifyLedger), post("verify-ledger", "/v1/ledger/verify", "Verify the whole ledger now"), func(c call, _ *struct{}) (*body[api.LedgerState], error) {
 		if err := a.cfg.Verifier.Verify(c); err != nil && !errors.Is(err, ledger.ErrCorrupt) {
 			return nil, err
 		}
 		s, err := a.ledgerState(c)
 		return plain(s, err)
 	})
-	add(a, writeProvider, post("rotate-ledger-key", "/v1/ledger/rotate", "Sign with a new key from now on"), func(c call, _ *struct{}) (*body[api.LedgerState], error) {
+	add(a, provider(access.RotateLedgerKey), post("rotate-ledger-key", "/v1/ledger/rotate", "Sign with a new key from now on"), func(c call, _ *struct{}) (*body[api.LedgerState], error) {
 		if _, err := a.cfg.Ledger.Rotate(c, c.by.Actor()); err != nil {
 			return nil, err
 		}
@@ -48,7 +49,7 @@ func (a *API) addLedger() {
 		if errors.Is(err, ledger.ErrRange) {
 			return nil, unknown
 		}
-		if err == nil && !access.Permits(c.by, access.Read, l.Tenant) {
+		if err == nil && !a.permits(c.by, access.Look, authz.Resource{Tenant: l.Tenant}) {
 			return nil, unknown
 		}
 		return plain(entryOut(l), err)

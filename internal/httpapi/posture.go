@@ -22,7 +22,7 @@ func (a *API) addPosture() {
 	add(a, anybody, get("get-posture", "/v1/posture", "Verdicts, by duty"), a.getPosture)
 	add(a, anybody, get("get-overview", "/v1/overview", "Verdicts counted by control and party"), a.getOverview)
 	add(a, anybody, get("explain", "/v1/explain", "Everything about one duty of one subject"), a.explain)
-	add(a, readTenant, get("get-matrix", "/v1/tenants/{tenant}/matrix", "Who is responsible for what, now or at a past moment"), func(c call, in *struct {
+	add(a, tenant(access.Look), get("get-matrix", "/v1/tenants/{tenant}/matrix", "Who is responsible for what, now or at a past moment"), func(c call, in *struct {
 		TenantPath
 		At string `query:"at" doc:"RFC 3339 time, or a date (its end in UTC); now if missing" maxLength:"40"`
 	}) (*body[api.Matrix], error) {
@@ -63,7 +63,7 @@ func (a *API) visible(c call, ref string) (tenant string, err error) {
 		}
 		ref = c.by.Tenant
 	}
-	if err := a.enter(&c, access.Read, ref); err != nil {
+	if err := a.enter(&c, access.Look, ref); err != nil {
 		return "", err
 	}
 	return c.tenant.ID, nil

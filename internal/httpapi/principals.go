@@ -7,17 +7,18 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/store"
 )
 
 func (a *API) createPrincipal(c call, in *struct{ Body api.NewPrincipal }) (*body[api.Principal], error) {
 	p := access.Principal{Name: in.Body.Name, Role: access.Role(in.Body.Role)}
 	if in.Body.Tenant != "" {
-		if err := a.enter(&c, access.Write, in.Body.Tenant); err != nil {
+		if err := a.enter(&c, access.ManagePeople, in.Body.Tenant); err != nil {
 			return nil, err
 		}
 		p.Tenant = c.tenant.ID
-	} else if !access.Permits(c.by, access.Write, "") {
+	} else if !a.permits(c.by, access.ManagePeople, authz.Provider) {
 		return nil, huma.Error403Forbidden("your role " + string(c.by.Role) + " may add principals to its own tenant only: name the tenant")
 	}
 	days := in.Body.Days
@@ -42,10 +43,14 @@ func (a *API) revokePrincipal(c call, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	if !access.Permits(c.by, access.Read, p.Tenant) {
+	of, err := a.resource(c, p.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	if !a.permits(c.by, access.Look, of) {
 		return nil, unknown
 	}
-	if !access.Permits(c.by, access.Write, p.Tenant) {
+	if !a.permits(c.by, access.ManagePeople, of) {
 		return nil, huma.Error403Forbidden("your role " + string(c.by.Role) + " may not revoke principals")
 	}
 	p, err = a.cfg.Identities.Revoke(c, c.by, in.Principal)

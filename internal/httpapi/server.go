@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
@@ -39,6 +40,7 @@ const MaxBodyBytes = 5 << 20
 type Config struct {
 	Store      *store.Store
 	Identities *identity.Identities
+	Policy     *authz.Policy
 	Estate     *tenancy.Estate
 	Fleet      *fleet.Fleet
 	Contract   *contract.Contract

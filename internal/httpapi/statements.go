@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/store"
@@ -26,34 +27,34 @@ func (a *API) addStatements() {
 }
 
 func (a *API) addTenantStatements() {
-	add(a, readTenant, get("list-attestations", "/v1/tenants/{tenant}/attestations", "Attestations, past ones too"), func(c call, in *struct {
+	add(a, tenant(access.Look), get("list-attestations", "/v1/tenants/{tenant}/attestations", "Attestations, past ones too"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.Statement], error) {
 		return a.attestations(c, in.PageParams)
 	})
-	add(a, writeTenant, created(post("create-attestation", "/v1/tenants/{tenant}/attestations", "State that a duty is met")), func(c call, in *struct {
+	add(a, tenant(access.Attest), created(post("create-attestation", "/v1/tenants/{tenant}/attestations", "State that a duty is met")), func(c call, in *struct {
 		TenantPath
 		Body api.NewStatement
 	}) (*body[api.Statement], error) {
 		return a.attest(c, in.Body)
 	})
-	add(a, readTenant, get("list-waivers", "/v1/tenants/{tenant}/waivers", "Waivers, past ones too"), func(c call, in *struct {
+	add(a, tenant(access.Look), get("list-waivers", "/v1/tenants/{tenant}/waivers", "Waivers, past ones too"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.Statement], error) {
 		return a.waivers(c, in.PageParams)
 	})
-	add(a, writeTenant, created(post("create-waiver", "/v1/tenants/{tenant}/waivers", "Accept the risk that a duty or rule is not met")), func(c call, in *struct {
+	add(a, tenant(access.Waive), created(post("create-waiver", "/v1/tenants/{tenant}/waivers", "Accept the risk that a duty or rule is not met")), func(c call, in *struct {
 		TenantPath
 		Body api.NewStatement
 	}) (*body[api.Statement], error) {
 		return a.waive(c, in.Body)
 	})
-	for _, what := range []string{"attestation", "waiver"} {
+	for what, action := range map[string]access.Action{"attestation": access.Attest, "waiver": access.Waive} {
 		op := post("withdraw-"+what, "/v1/tenants/{tenant}/"+what+"s/{statement}/withdraw", "End it before its time")
 		op.DefaultStatus = 204
-		add(a, writeTenant, op, func(c call, in *struct {
+		add(a, tenant(action), op, func(c call, in *struct {
 			TenantPath
 			Statement string `path:"statement" maxLength:"100"`
 		}) (*struct{}, error) {
@@ -64,26 +65,26 @@ func (a *API) addTenantStatements() {
 
 // addProviderStatements adds the same for duties about the provider itself.
 func (a *API) addProviderStatements() {
-	add(a, readProvider, get("list-provider-attestations", "/v1/provider/attestations", "Attestations about the provider, past ones too"),
+	add(a, provider(access.Look), get("list-provider-attestations", "/v1/provider/attestations", "Attestations about the provider, past ones too"),
 		func(c call, in *struct{ PageParams }) (*list[api.Statement], error) {
 			return a.attestations(c, in.PageParams)
 		})
-	add(a, writeProvider, created(post("create-provider-attestation", "/v1/provider/attestations", "State that a duty about the provider is met")),
+	add(a, provider(access.Attest), created(post("create-provider-attestation", "/v1/provider/attestations", "State that a duty about the provider is met")),
 		func(c call, in *struct{ Body api.NewStatement }) (*body[api.Statement], error) {
 			return a.attest(c, in.Body)
 		})
-	add(a, readProvider, get("list-provider-waivers", "/v1/provider/waivers", "Waivers about the provider, past ones too"),
+	add(a, provider(access.Look), get("list-provider-waivers", "/v1/provider/waivers", "Waivers about the provider, past ones too"),
 		func(c call, in *struct{ PageParams }) (*list[api.Statement], error) {
 			return a.waivers(c, in.PageParams)
 		})
-	add(a, writeProvider, created(post("create-provider-waiver", "/v1/provider/waivers", "Accept the risk that a duty about the provider is not met")),
+	add(a, provider(access.Waive), created(post("create-provider-waiver", "/v1/provider/waivers", "Accept the risk that a duty about the provider is not met")),
 		func(c call, in *struct{ Body api.NewStatement }) (*body[api.Statement], error) {
 			return a.waive(c, in.Body)
 		})
-	for _, what := range []string{"attestation", "waiver"} {
+	for what, action := range map[string]access.Action{"attestation": access.Attest, "waiver": access.Waive} {
 		op := post("withdraw-provider-"+what, "/v1/provider/"+what+"s/{statement}/withdraw", "End it before its time")
 		op.DefaultStatus = 204
-		add(a, writeProvider, op, func(c call, in *struct {
+		add(a, provider(action), op, func(c call, in *struct {
 			Statement string `path:"statement" maxLength:"100"`
 		}) (*struct{}, error) {
 			return nil, a.cfg.Estate.Withdraw(c, c.by, what, "", in.Statement)

@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/store"
 )
@@ -26,14 +27,14 @@ func created(op huma.Operation) huma.Operation {
 
 func (a *API) addTenants() {
 	add(a, anybody, get("list-tenants", "/v1/tenants", "Tenants that you may see"), a.listTenants)
-	add(a, writeProvider, created(post("create-tenant", "/v1/tenants", "Add a tenant")), func(c call, in *struct{ Body api.NewTenant }) (*body[api.Tenant], error) {
-		t, err := a.cfg.Estate.CreateTenant(c, c.by, in.Body.Name)
+	add(a, provider(access.ManageTenants), created(post("create-tenant", "/v1/tenants", "Add a tenant")), func(c call, in *struct{ Body api.NewTenant }) (*body[api.Tenant], error) {
+		t, err := a.cfg.Estate.CreateTenant(c, c.by, in.Body.Name, in.Body.Own)
 		return versioned(tenantOut(t), t.Version, err)
 	})
-	add(a, readTenant, get("get-tenant", "/v1/tenants/{tenant}", "One tenant"), func(c call, in *struct{ TenantPath }) (*body[api.Tenant], error) {
+	add(a, tenant(access.Look), get("get-tenant", "/v1/tenants/{tenant}", "One tenant"), func(c call, in *struct{ TenantPath }) (*body[api.Tenant], error) {
 		return versioned(tenantOut(c.tenant), c.tenant.Version, nil)
 	})
-	add(a, writeTenant, huma.Operation{OperationID: "change-tenant", Method: http.MethodPatch, Path: "/v1/tenants/{tenant}", Summary: "Rename a tenant"},
+	add(a, tenant(access.ManageTenants), huma.Operation{OperationID: "change-tenant", Method: http.MethodPatch, Path: "/v1/tenants/{tenant}", Summary: "Rename a tenant"},
 		func(c call, in *struct {
 			TenantPath
 			IfMatch
@@ -49,7 +50,7 @@ func (a *API) addTenants() {
 			t, err := a.cfg.Estate.RenameTenant(c, c.by, c.tenant.ID, in.Body.Name, v)
 			return versioned(tenantOut(t), t.Version, in.failed(err))
 		})
-	add(a, readTenant, get("list-vdcs", "/v1/tenants/{tenant}/vdcs", "VDCs of a tenant"), func(c call, in *struct {
+	add(a, tenant(access.Look), get("list-vdcs", "/v1/tenants/{tenant}/vdcs", "VDCs of a tenant"), func(c call, in *struct {
 		TenantPath
 		PageParams
 	}) (*list[api.VDC], error) {
@@ -64,7 +65,7 @@ func (a *API) addTenants() {
 		})
 		return paged(vdcs, p.Limit, func(v estate.VDC) string { return v.ID }, vdcOut), err
 	})
-	add(a, writeTenant, created(post("create-vdc", "/v1/tenants/{tenant}/vdcs", "Add a VDC")), func(c call, in *struct {
+	add(a, tenant(access.ManageTenants), created(post("create-vdc", "/v1/tenants/{tenant}/vdcs", "Add a VDC")), func(c call, in *struct {
 		TenantPath
 		Body api.NewVDC
 	}) (*body[api.VDC], error) {

@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/canonical"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/evidence"
@@ -21,8 +22,8 @@ type VMPath struct {
 }
 
 func (a *API) addVMs() {
-	add(a, readTenant, get("list-vms", "/v1/tenants/{tenant}/vms", "VMs of a tenant"), a.listVMs)
-	add(a, writeTenant, created(post("create-vm", "/v1/tenants/{tenant}/vms", "Register a VM that runs already")), func(c call, in *struct {
+	add(a, tenant(access.Look), get("list-vms", "/v1/tenants/{tenant}/vms", "VMs of a tenant"), a.listVMs)
+	add(a, tenant(access.ManageEstate), created(post("create-vm", "/v1/tenants/{tenant}/vms", "Register a VM that runs already")), func(c call, in *struct {
 		TenantPath
 		Body api.NewVM
 	}) (*body[api.VM], error) {
@@ -32,10 +33,10 @@ func (a *API) addVMs() {
 		}
 		return a.answerVM(c, v.ID)
 	})
-	add(a, readTenant, get("get-vm", "/v1/tenants/{tenant}/vms/{vm}", "One VM"), func(c call, in *struct{ VMPath }) (*body[api.VM], error) {
+	add(a, tenant(access.Look), get("get-vm", "/v1/tenants/{tenant}/vms/{vm}", "One VM"), func(c call, in *struct{ VMPath }) (*body[api.VM], error) {
 		return a.answerVM(c, in.VM)
 	})
-	add(a, writeTenant, huma.Operation{OperationID: "change-vm", Method: http.MethodPatch, Path: "/v1/tenants/{tenant}/vms/{vm}", Summary: "Declare what a VM is for"},
+	add(a, tenant(access.ManageEstate), huma.Operation{OperationID: "change-vm", Method: http.MethodPatch, Path: "/v1/tenants/{tenant}/vms/{vm}", Summary: "Declare what a VM is for"},
 		func(c call, in *struct {
 			VMPath
 			IfMatch
@@ -51,19 +52,19 @@ func (a *API) addVMs() {
 			}
 			return a.answerVM(c, v.ID)
 		})
-	add(a, readTenant, get("list-facts", "/v1/tenants/{tenant}/vms/{vm}/facts", "Latest facts about a VM"), a.listFacts)
-	add(a, readTenant, get("get-fact", "/v1/tenants/{tenant}/vms/{vm}/facts/{kind}", "Latest fact of one kind"), a.getFact)
+	add(a, tenant(access.Look), get("list-facts", "/v1/tenants/{tenant}/vms/{vm}/facts", "Latest facts about a VM"), a.listFacts)
+	add(a, tenant(access.Look), get("get-fact", "/v1/tenants/{tenant}/vms/{vm}/facts/{kind}", "Latest fact of one kind"), a.getFact)
 	refresh := post("refresh-vm", "/v1/tenants/{tenant}/vms/{vm}/refresh", "Ask the VM's agents to look now")
 	refresh.DefaultStatus = http.StatusAccepted
-	add(a, writeTenant, refresh, func(c call, in *struct{ VMPath }) (*struct{}, error) {
+	add(a, tenant(access.ManageEstate), refresh, func(c call, in *struct{ VMPath }) (*struct{}, error) {
 		v, err := a.vm(c, in.VM)
 		if err != nil {
 			return nil, err
 		}
 		return nil, a.cfg.Fleet.Refresh(c, v)
 	})
-	add(a, readTenant, get("list-policies", "/v1/tenants/{tenant}/policies", "Policies in force"), a.listPolicies)
-	add(a, writeTenant, huma.Operation{OperationID: "set-policy", Method: http.MethodPut, Path: "/v1/tenants/{tenant}/policies/{service}", Summary: "Set a service's policy"}, a.setPolicy)
+	add(a, tenant(access.Look), get("list-policies", "/v1/tenants/{tenant}/policies", "Policies in force"), a.listPolicies)
+	add(a, tenant(access.SetPolicy), huma.Operation{OperationID: "set-policy", Method: http.MethodPut, Path: "/v1/tenants/{tenant}/policies/{service}", Summary: "Set a service's policy"}, a.setPolicy)
 }
 
 // answerVM answers with everything about one VM.

@@ -68,6 +68,9 @@ func (i *Identities) Issue(ctx context.Context, by access.Principal, p access.Pr
 func (i *Identities) credential(p access.Principal, expires *time.Time) (store.Credential, string) {
 	s := secret()
 	p.ID = ident.New("p")
+	if p.Kind == "" {
+		p.Kind = access.Service
+	}
 	c := store.Credential{Principal: p, SecretHash: hash(s), CreatedAt: i.Now(), Expires: expires}
 	return c, tokenPrefix + strings.TrimPrefix(p.ID, "p-") + "_" + s
 }
@@ -117,7 +120,7 @@ func (i *Identities) FirstStart(ctx context.Context, keep func(token string) err
 	if err != nil || n > 0 {
 		return "", err
 	}
-	c, token := i.credential(access.Principal{Name: "Local administrator", Role: access.ProviderAdministrator}, nil)
+	c, token := i.credential(access.Principal{Name: "Local administrator", Role: access.ProviderAdministrator, Kind: access.Setup}, nil)
 	if err := keep(token); err != nil {
 		return "", err
 	}

@@ -17,10 +17,11 @@ type tenantRow struct {
 	Ordinal       int64
 	CreatedAt     int64
 	Version       int64
+	Own           int64
 }
 
 func (r tenantRow) tenant() (estate.Tenant, error) {
-	return estate.Tenant{ID: r.ID, Name: r.Name, Ordinal: uint32(r.Ordinal), CreatedAt: fromMicros(r.CreatedAt), Version: r.Version}, nil
+	return estate.Tenant{ID: r.ID, Name: r.Name, Ordinal: uint32(r.Ordinal), Own: r.Own == 1, CreatedAt: fromMicros(r.CreatedAt), Version: r.Version}, nil
 }
 
 // InsertTenant adds a tenant and sets its Ordinal and Version.
@@ -30,7 +31,11 @@ func (tx *Tx) InsertTenant(t *estate.Tenant) error {
 		return fmt.Errorf("number the tenant: %w", err)
 	}
 	t.Ordinal, t.Version = uint32(last+1), 1
-	return insert(tx, &tenantRow{ID: t.ID, Name: t.Name, Ordinal: last + 1, CreatedAt: micros(t.CreatedAt), Version: 1}, "tenant "+t.Name)
+	row := tenantRow{ID: t.ID, Name: t.Name, Ordinal: last + 1, CreatedAt: micros(t.CreatedAt), Version: 1}
+	if t.Own {
+		row.Own = 1
+	}
+	return insert(tx, &row, "tenant "+t.Name)
 }
 
 // Tenant returns the tenant whose id or name is ref.

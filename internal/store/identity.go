@@ -24,6 +24,7 @@ type principalRow struct {
 	Name          string
 	Role          string
 	TenantID      string
+	Kind          string
 	SecretHash    string
 	CreatedAt     int64
 	ExpiresAt     *int64
@@ -32,7 +33,7 @@ type principalRow struct {
 
 func (r principalRow) credential() (Credential, error) {
 	return Credential{
-		Principal:  access.Principal{ID: r.ID, Name: r.Name, Role: access.Role(r.Role), Tenant: r.TenantID},
+		Principal:  access.Principal{ID: r.ID, Name: r.Name, Role: access.Role(r.Role), Tenant: r.TenantID, Kind: access.Kind(r.Kind)},
 		SecretHash: r.SecretHash, CreatedAt: fromMicros(r.CreatedAt), Expires: fromMicrosPtr(r.ExpiresAt), Revoked: fromMicrosPtr(r.RevokedAt),
 	}, nil
 }
@@ -40,7 +41,7 @@ func (r principalRow) credential() (Credential, error) {
 // InsertPrincipal adds a principal.
 func (tx *Tx) InsertPrincipal(c Credential) error {
 	return insert(tx, &principalRow{
-		ID: c.ID, Name: c.Name, Role: string(c.Role), TenantID: c.Tenant, SecretHash: c.SecretHash,
+		ID: c.ID, Name: c.Name, Role: string(c.Role), TenantID: c.Tenant, Kind: string(c.Kind), SecretHash: c.SecretHash,
 		CreatedAt: micros(c.CreatedAt), ExpiresAt: microsPtr(c.Expires),
 	}, "principal")
 }

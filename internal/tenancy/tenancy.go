@@ -53,9 +53,10 @@ func (e *Estate) record(tx *store.Tx, by access.Principal, tenant, action, subje
 	return err
 }
 
-// CreateTenant adds a tenant with an encryption key of its own.
-func (e *Estate) CreateTenant(ctx context.Context, by access.Principal, name string) (estate.Tenant, error) {
-	t := estate.Tenant{ID: ident.New("t"), Name: name, CreatedAt: e.Now()}
+// CreateTenant adds a tenant with an encryption key of its own. own marks a
+// tenant of the provider's own hosts.
+func (e *Estate) CreateTenant(ctx context.Context, by access.Principal, name string, own bool) (estate.Tenant, error) {
+	t := estate.Tenant{ID: ident.New("t"), Name: name, Own: own, CreatedAt: e.Now()}
 	if err := estate.CheckName("tenant", name); err != nil {
 		return t, err
 	}

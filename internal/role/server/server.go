@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/bus"
 	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
@@ -87,6 +88,7 @@ type server struct {
 	self                   *selfcheck.Provider
 	verifier               *ledger.Verifier
 	identities             *identity.Identities
+	policy                 *authz.Policy
 	firstToken             string
 	http                   net.Listener
 	https                  net.Listener
@@ -174,6 +176,9 @@ func (s *server) openLedger(ctx context.Context) error {
 		return err
 	}
 	s.verifier = ledger.NewVerifier(s.ledger, 24*time.Hour)
+	if s.policy, err = authz.New(); err != nil {
+		return err
+	}
 	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
 	return nil
 }
@@ -377,7 +382,7 @@ func (s *server) openStores(context.Context) (err error) {
 
 func (s *server) openFaces(context.Context) error {
 	s.api = httpapi.New(httpapi.Config{
-		Store: s.store, Identities: s.identities, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
+		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 	})

@@ -44,7 +44,7 @@ func (m *machine) enrol(ctx context.Context) error {
 	if err := m.program(); err != nil {
 		return err
 	}
-	if err := ignoreConflict(m.client.CreateTenant(ctx, api.NewTenant{Name: m.flags.Tenant})); err != nil {
+	if err := ignoreConflict(m.client.CreateTenant(ctx, api.NewTenant{Name: m.flags.Tenant, Own: true})); err != nil {
 		return fmt.Errorf("make tenant %s: %w", m.flags.Tenant, err)
 	}
 	if err := ignoreConflict(m.client.CreateVDC(ctx, m.flags.Tenant, api.NewVDC{Name: m.flags.VDC})); err != nil {
