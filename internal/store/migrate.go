@@ -62,7 +62,8 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		dirs = append(dirs, sub)
 	}
-	p, err := goose.NewProvider(dialect, s.writer.DB, dirs)
+	// Guards have higher numbers than tables that came later.
+	p, err := goose.NewProvider(dialect, s.writer.DB, dirs, goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return fmt.Errorf("migrations: %w", err)
 	}
