@@ -88,8 +88,8 @@ func TestWatch(t *testing.T) {
 	}
 	// First the other tenant's change: what comes after it would come after it.
 	other.newStatement(t, r, "waiver", "watch")
-	must[any](t, r, 200, request{method: "PATCH", path: other.path("/vms/" + other.vm.ID), token: r.root, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
-	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: r.root, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
+	must[any](t, r, 200, request{method: "PATCH", path: other.path("/vms/" + other.vm.ID), token: other.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
+	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: w.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
 	event, v, ok := mine.next()
 	if !ok || event != "verdict" || v.Subject.Tenant != w.tenant.ID {
 		t.Fatalf("first came %s of %+v", event, v.Subject)
@@ -102,8 +102,8 @@ func TestWatch(t *testing.T) {
 		seen[v.Subject.Tenant] = true
 	}
 	// A revoked principal's stream ends at the next change.
-	must[any](t, r, 200, request{method: "POST", path: "/v1/principals/" + w.admin.ID + "/revoke", token: r.root})
-	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: r.root, body: api.ChangeVM{Declared: api.Declaration{Role: "web"}}})
+	must[any](t, r, 200, request{method: "POST", path: "/v1/principals/" + w.admin.ID + "/revoke", token: w.owner.Token})
+	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: w.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Role: "web"}}})
 	for {
 		if _, v, ok := mine.next(); !ok {
 			break
