@@ -178,13 +178,19 @@ func (a *API) authorize(c *call, r rule, in any) error {
 
 // refused says why not, and which roles may.
 func (a *API) refused(who access.Principal, action access.Action, r authz.Resource) error {
-	return huma.Error403Forbidden(a.cfg.Policy.Refusal(who, action, r, authz.Case{}))
+	return huma.Error403Forbidden(a.cfg.Policy.Refusal(who, action, r, a.situation(who, r)))
 }
 
 func of(t estate.Tenant) authz.Resource { return authz.Resource{Tenant: t.ID, Own: t.Own} }
 
 func (a *API) permits(who access.Principal, action access.Action, r authz.Resource) bool {
-	return a.cfg.Policy.Permits(who, action, r, authz.Case{})
+	return a.cfg.Policy.Permits(who, action, r, a.situation(who, r))
+}
+
+// situation is what decides besides. Who asked for what is to be decided the
+// use-cases know, and ask the policy again with it.
+func (a *API) situation(who access.Principal, r authz.Resource) authz.Case {
+	return authz.Case{Granted: r.Tenant != "" && a.cfg.Granted != nil && a.cfg.Granted(who.ID, r.Tenant)}
 }
 
 // resource is the tenant of that id, or the provider if it is empty.

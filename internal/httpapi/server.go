@@ -37,17 +37,20 @@ import (
 // MaxBodyBytes bounds the body of a request.
 const MaxBodyBytes = 5 << 20
 
-// Config is what the API stands on. All members are required.
+// Config is what the API stands on. All members are required but Granted.
 type Config struct {
 	Store      *store.Store
 	Identities *identity.Identities
 	Policy     *authz.Policy
-	Estate     *tenancy.Estate
-	Fleet      *fleet.Fleet
-	Contract   *contract.Contract
-	Posture    *posture.Engine
-	Ledger     *ledger.Log
-	Verifier   Verifier
+	// Granted tells whether the principal holds a grant for the tenant that is in
+	// force now. Optional: without it nobody does. It is asked at every decision.
+	Granted  func(principal, tenant string) bool
+	Estate   *tenancy.Estate
+	Fleet    *fleet.Fleet
+	Contract *contract.Contract
+	Posture  *posture.Engine
+	Ledger   *ledger.Log
+	Verifier Verifier
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses interface{ State() []ledger.WitnessState }
