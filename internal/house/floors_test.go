@@ -54,6 +54,7 @@ var floors = []struct {
 	{"internal/oscal", 4, "adapter"},
 	{"internal/sheet", 4, "adapter"},
 	{"internal/authz", 4, "adapter: Cedar decides, by the policy beside it"},
+	{"internal/reach", 4, "adapter: listeners and handlers"},
 	{"internal/keyring", 4, "adapter"},
 	{"internal/pki", 4, "adapter"},
 	{"internal/spool", 4, "adapter"},

@@ -53,6 +53,10 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, a.problem(r.Context(), err))
 			return
 		}
+		if err := a.comesFrom(p, r); err != nil {
+			writeProblem(w, err)
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), p)))
 	})
 }

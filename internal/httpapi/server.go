@@ -28,6 +28,7 @@ import (
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/reach"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/store"
@@ -56,6 +57,9 @@ type Config struct {
 	Events    *events.Broker
 	Services  []service.Service
 	Keys      *keyring.Keyring
+	// ProviderNetworks are those that the provider's people may come from; none
+	// means any. Optional.
+	ProviderNetworks reach.Networks
 	// AgentServer is the HTTPS address that agents enrol at.
 	AgentServer string
 	Version     string
