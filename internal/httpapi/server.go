@@ -22,6 +22,7 @@ import (
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
@@ -46,6 +47,7 @@ type Config struct {
 	Contract   *contract.Contract
 	Posture    *posture.Engine
 	Ledger     *ledger.Log
+	Grants     *grant.Grants
 	Verifier   Verifier
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
@@ -90,6 +92,7 @@ func New(cfg Config) *API {
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+		a.addGrants,
 	} {
 		add()
 	}
