@@ -23,6 +23,7 @@ import (
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
@@ -53,6 +54,7 @@ type Config struct {
 	Posture  *posture.Engine
 	Ledger   *ledger.Log
 	Verifier Verifier
+	Grants   *grant.Grants
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses interface{ State() []ledger.WitnessState }
@@ -100,6 +102,7 @@ func New(cfg Config) *API {
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
 		a.addDecisions, a.addKeys,
+		a.addGrants,
 	} {
 		add()
 	}
