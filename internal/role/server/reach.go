@@ -63,7 +63,7 @@ func (s *server) faced(h http.Handler, secure bool) http.Handler {
 	if secure && s.clientCA != nil {
 		h = reach.Certified(h, agentPath)
 	}
-	return reach.Named(reach.Headers(h, secure), s.cfg.names())
+	return reach.Headers(reach.Named(h, s.cfg.names()), secure)
 }
 
 // agentServer is the address that agents enrol at.
