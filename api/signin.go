@@ -220,5 +220,5 @@ func (c *Client) DeviceWaiting(ctx context.Context, in DeviceCode) (DeviceWaitin
 
 // AnswerDevice confirms or refuses the command line that shows a code.
 func (c *Client) AnswerDevice(ctx context.Context, in DeviceAnswer) error {
-	return c.do(ctx, call{method: "POST", segments: []string{"v1", "device", "answer"}, body: in}, nil)
+	return c.do(ctx, call{method: "POST", segments: []string{"v1", "device", "confirm"}, body: in}, nil)
 }

@@ -82,12 +82,31 @@ func clientOf(s string) string {
 }
 
 // DeviceByCode returns the command line that shows the code, if it waits.
-func (i *Identities) DeviceByCode(ctx context.Context, code string) (d store.DeviceLogin, err error) {
-	err = i.Store.Read(ctx, func(tx *store.Tx) error {
+func (i *Identities) DeviceByCode(ctx context.Context, by access.Principal, code string) (d store.DeviceLogin, err error) {
+	err = i.guess(ctx, by, func(tx *store.Tx) (err error) {
 		d, err = i.waiting(tx, code)
 		return err
 	})
 	return d, err
+}
+
+// guess runs f, which looks for a code. Codes are short: who guesses at them
+// is slowed like who guesses at passwords.
+func (i *Identities) guess(ctx context.Context, by access.Principal, f func(tx *store.Tx) error) error {
+	who, err := i.mac(ctx, "attempt", "device-code", by.ID)
+	if err != nil {
+		return err
+	}
+	cs := []counter{{who, perAccountHere, true}}
+	if err := i.charge(ctx, cs); err != nil {
+		return err
+	}
+	return i.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := f(tx); err != nil {
+			return err
+		}
+		return i.forgive(tx, cs)
+	})
 }
 
 func (i *Identities) waiting(tx *store.Tx, code string) (store.DeviceLogin, error) {
@@ -106,16 +125,7 @@ func (i *Identities) AnswerDevice(ctx context.Context, by access.Principal, code
 	if by.OfProvider() && !by.MFA {
 		return ErrAgain
 	}
-	// Codes are short: who guesses at them is slowed like who guesses passwords.
-	guess, err := i.mac(ctx, "attempt", "device-code", by.ID)
-	if err != nil {
-		return err
-	}
-	cs := []counter{{guess, perAccountHere, true}}
-	if err := i.charge(ctx, cs); err != nil {
-		return err
-	}
-	return i.Store.Write(ctx, func(tx *store.Tx) error {
+	return i.guess(ctx, by, func(tx *store.Tx) error {
 		d, err := i.waiting(tx, code)
 		if err != nil {
 			return err
@@ -124,9 +134,6 @@ func (i *Identities) AnswerDevice(ctx context.Context, by access.Principal, code
 			d.State, d.Principal, d.MFA, d.Authenticated = "confirmed", by.ID, by.MFA, by.Authenticated
 		}
 		if err := tx.AnswerDeviceLogin(d); err != nil {
-			return err
-		}
-		if err := i.forgive(tx, cs); err != nil {
 			return err
 		}
 		return i.note(tx, by, "device."+map[bool]string{true: "confirm", false: "refuse"}[confirm], "principal/"+by.ID)

@@ -76,8 +76,18 @@ func (i *Identities) note(tx *store.Tx, by access.Principal, action, subject str
 	return err
 }
 
-// Session returns who holds the session of that secret.
+// Session returns who holds the session of that secret, and notes the use.
 func (i *Identities) Session(ctx context.Context, secret string) (access.Principal, error) {
+	return i.holder(ctx, secret, i.touch)
+}
+
+// Peek is Session for what asks by itself, such as an open stream: it does not
+// keep the session from ending unused.
+func (i *Identities) Peek(ctx context.Context, secret string) (access.Principal, error) {
+	return i.holder(ctx, secret, func(context.Context, store.Session, string, time.Time) {})
+}
+
+func (i *Identities) holder(ctx context.Context, secret string, touch func(context.Context, store.Session, string, time.Time)) (access.Principal, error) {
 	if secret == "" || len(secret) > 100 {
 		return access.Principal{}, ErrUnauthenticated
 	}
@@ -97,7 +107,7 @@ func (i *Identities) Session(ctx context.Context, secret string) (access.Princip
 	if err != nil {
 		return access.Principal{}, err
 	}
-	i.touch(ctx, s, h, now)
+	touch(ctx, s, h, now)
 	p := c.Principal
 	p.MFA, p.Session, p.Authenticated = s.MFA, s.ID, s.Authenticated
 	return p, nil
@@ -218,19 +228,6 @@ func (i *Identities) SignOutEverywhere(ctx context.Context, of access.Principal)
 		}
 		return i.note(tx, of, "session.end-all", "principal/"+of.ID)
 	})
-}
-
-// SessionStands reports whether the session of that id has not ended.
-func (i *Identities) SessionStands(ctx context.Context, id string) (bool, error) {
-	var s store.Session
-	err := i.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		s, err = tx.Session(id)
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && !over(s, s.SecretHash, i.Now()), err
 }
 
 // Run forgets what has ended, and looks whether another server has settled the

@@ -48,7 +48,7 @@ func (r sessionRow) session() (Session, error) {
 	}, nil
 }
 
-func rowOf(s Session) *sessionRow {
+func sessionRowOf(s Session) *sessionRow {
 	return &sessionRow{
 		ID: s.ID, PrincipalID: s.Principal, SecretHash: s.SecretHash, FormerHash: s.FormerHash, FormerUntil: micros(s.FormerUntil), MFA: bit(s.MFA),
 		Method: s.Method, Client: s.Client, CreatedAt: micros(s.CreatedAt), AuthenticatedAt: micros(s.Authenticated), SeenAt: micros(s.Seen),
@@ -57,7 +57,7 @@ func rowOf(s Session) *sessionRow {
 }
 
 // InsertSession adds a session.
-func (tx *Tx) InsertSession(s Session) error { return insert(tx, rowOf(s), "session") }
+func (tx *Tx) InsertSession(s Session) error { return insert(tx, sessionRowOf(s), "session") }
 
 // SessionBySecret returns the session that has or had a secret of that digest.
 func (tx *Tx) SessionBySecret(hash string) (Session, error) {
@@ -78,7 +78,7 @@ func (tx *Tx) Sessions(principal string) ([]Session, error) {
 
 // UpdateSession writes the session if its secret is still the one of hash.
 func (tx *Tx) UpdateSession(s Session, hash string) error {
-	res, err := tx.db.NewUpdate().Model(rowOf(s)).WherePK().Where("secret_hash = ?", hash).Exec(tx.ctx)
+	res, err := tx.db.NewUpdate().Model(sessionRowOf(s)).WherePK().Where("secret_hash = ?", hash).Exec(tx.ctx)
 	return changed(res, err, "session", s.ID)
 }
 
