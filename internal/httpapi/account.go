@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -159,6 +160,9 @@ func (a *API) named(c call, by access.Principal) (access.Principal, error) {
 		return by, nil
 	}
 	p, err := a.cfg.Identities.Person(c, by.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return by, nil
+	}
 	by.Name = p.Name
 	return by, err
 }

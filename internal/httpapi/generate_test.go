@@ -34,7 +34,7 @@ type generator struct {
 func (w world) refs() map[string]string {
 	return map[string]string{
 		"tenant": w.tenant.ID, "vdc": w.vdc.ID, "vm": w.vm.ID, "contact": w.contact.ID, "subscription": w.subscription.ID,
-		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID,
+		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation,
 	}
 }
 
@@ -51,7 +51,7 @@ func (w world) marks() []string {
 // needs an object of its own.
 var uses = map[string]bool{
 	"delete-contact": true, "end-subscription": true, "withdraw-attestation": true, "withdraw-waiver": true, "withdraw-provider-attestation": true,
-	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true,
+	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true, "remove-person": true, "revoke-invitation": true,
 }
 
 // request makes a request about the world, below the tenant of that reference.
@@ -59,6 +59,7 @@ func (g generator) request(w world, tenant string) request {
 	g.t.Helper()
 	refs := w.refs()
 	refs["kind"], refs["service"], refs["index"], refs["name"], refs["version"] = "vm.coverage", "hardening", "0", "iso27017-cld", "1.0.0"
+	refs["session"], refs["token"], refs["authenticator"] = "s-none", "k-none", "a-none"
 	refs["duty"], refs["path"] = "CLD.9.5.2/C-4.4b", "checkpoint"
 	if g.op.OperationID == "refresh-vm" {
 		refs["vm"] = w.token.VMName // it has an agent
@@ -121,6 +122,10 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["statement"] = providerStatement(g.t, g.r, "waiver").ID
 	case "revoke-agent":
 		refs["agent"], _ = w.enrol(g.t, g.r, g.r.name("fresh"))
+	case "remove-person":
+		refs["person"] = w.newPerson(g.t, g.r)
+	case "revoke-invitation":
+		refs["invitation"] = w.newInvitation(g.t, g.r)
 	case "revoke-principal":
 		refs["principal"] = w.principal(g.t, g.r, access.CustomerViewer, "fresh").ID
 	}
@@ -146,8 +151,11 @@ func (g generator) value(s *huma.Schema, name string, w world) any {
 		for _, p := range s.Required {
 			out[p] = g.value(s.Properties[p], p, w)
 		}
-		if g.op.OperationID == "create-principal" {
+		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" {
 			out["role"], out["tenant"] = string(access.CustomerViewer), w.tenant.ID
+		}
+		if g.op.OperationID == "change-role" {
+			delete(out, "tenant")
 		}
 		return out
 	case s.Type == "array":
@@ -201,6 +209,10 @@ func (g generator) known(name string, w world) (any, bool) {
 		return source(g.r.name("own")), true
 	case "public_key":
 		return enrolment(g.t)["public_key"], true
+	case "login", "password", "invitation", "code", "client", "device", "provider":
+		return "wrong for everybody", true
+	case "credential":
+		return map[string]any{}, true
 	case "hostname", "machine_id", "software", "nonce", "signature", "agent":
 		return "x", true
 	}

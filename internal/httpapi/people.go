@@ -42,7 +42,11 @@ func (a *API) addPeople() {
 		Invitation string `path:"invitation" doc:"id of the invitation" maxLength:"100"`
 	}) (*body[api.Invitation], error) {
 		v, err := ids.Invitation(c, in.Invitation)
-		if err := a.known(c, "invitation", in.Invitation, v.Tenant, err, access.ManagePeople, access.InviteOwner); err != nil {
+		may := []access.Action{access.ManagePeople}
+		if v.FirstOwner {
+			may = append(may, access.InviteOwner)
+		}
+		if err := a.known(c, "invitation", in.Invitation, v.Tenant, err, may...); err != nil {
 			return nil, err
 		}
 		v, err = ids.RevokeInvitation(c, c.by, in.Invitation)

@@ -190,6 +190,8 @@ type world struct {
 	owner        api.Principal
 	admin        api.Principal
 	viewer       api.Principal
+	person       string
+	invitation   string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -224,6 +226,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.agent, w.token = w.enrol(t, r, mark+"-enrolled")
 	w.admin = w.principal(t, r, access.CustomerAdministrator, mark+" admin")
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
+	w.person, w.invitation = w.newPerson(t, r), w.newInvitation(t, r)
 	return w
 }
 

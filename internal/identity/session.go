@@ -3,6 +3,7 @@ package identity
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/demarc/demarc/internal/access"
@@ -43,12 +44,12 @@ const (
 // returns the session's secret, for a cookie. A person's token opens none: it
 // may be narrower than its person.
 func (i *Identities) SignIn(ctx context.Context, token string) (secret string, err error) {
+	if strings.HasPrefix(token, personalPrefix) {
+		return "", ErrUnauthenticated
+	}
 	p, err := i.Authenticate(ctx, token)
 	if err != nil {
 		return "", err
-	}
-	if p.Kind == access.Person {
-		return "", ErrUnauthenticated
 	}
 	err = i.Store.Write(ctx, func(tx *store.Tx) error {
 		secret, _, err = i.begin(tx, p, byToken, p.MFA, "")
