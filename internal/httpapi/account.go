@@ -26,11 +26,11 @@ func (a *API) addAccount() {
 	add(a, self, post("begin-passkey", "/v1/account/passkeys/begin", "Ask for a challenge to make another passkey with"), func(c call, _ *struct{}) (*cookied[api.PasskeyOptions], error) {
 		return visitorOf(c).challenge(ids.BeginPasskey(c, c.by))
 	})
-	add(a, self, post("finish-passkey", "/v1/account/passkeys/finish", "Add the passkey made; the session gets another secret"), func(c call, in *struct{ Body api.PasskeyAnswer }) (*cookied[struct{}], error) {
+	add(a, self, quiet(post("finish-passkey", "/v1/account/passkeys/finish", "Add the passkey made; the session gets another secret")), func(c call, in *struct{ Body api.PasskeyAnswer }) (*cookies, error) {
 		v := visitorOf(c)
 		return v.elevated(ids.FinishPasskey(c, c.by, v.ceremony, in.Body.Credential, in.Body.Label))
 	})
-	add(a, self, post("set-password", "/v1/account/password", "Set a password, or change it; other sessions end"), func(c call, in *struct{ Body api.NewPassword }) (*cookied[struct{}], error) {
+	add(a, self, quiet(post("set-password", "/v1/account/password", "Set a password, or change it; other sessions end")), func(c call, in *struct{ Body api.NewPassword }) (*cookies, error) {
 		return visitorOf(c).elevated(ids.SetPassword(c, c.by, in.Body.Login, in.Body.Password))
 	})
 	add(a, self, post("begin-totp", "/v1/account/totp/begin", "Make a secret for an authenticator app"), func(c call, _ *struct{}) (*cookied[api.TOTPSecret], error) {
@@ -53,9 +53,7 @@ func (a *API) addAccount() {
 		codes, err := ids.RenewRecoveryCodes(c, c.by)
 		return plain(api.RecoveryCodes{Codes: append([]string{}, codes...)}, err)
 	})
-	remove := post("remove-authenticator", "/v1/account/authenticators/{authenticator}/remove", "Remove something that you sign in with")
-	remove.DefaultStatus = http.StatusNoContent
-	add(a, self, remove, func(c call, in *struct {
+	add(a, self, quiet(post("remove-authenticator", "/v1/account/authenticators/{authenticator}/remove", "Remove something that you sign in with")), func(c call, in *struct {
 		Authenticator string `path:"authenticator" doc:"id of the authenticator" maxLength:"100"`
 	}) (*struct{}, error) {
 		return nil, ids.RemoveAuthenticator(c, c.by, in.Authenticator)
@@ -65,15 +63,15 @@ func (a *API) addAccount() {
 }
 
 // elevated answers what may have given the session another secret.
-func (v visitor) elevated(session string, err error) (*cookied[struct{}], error) {
+func (v visitor) elevated(session string, err error) (*cookies, error) {
 	if err != nil {
 		return nil, err
 	}
-	cookies := []http.Cookie{v.ceremonyCookie("")}
+	cs := []http.Cookie{v.ceremonyCookie("")}
 	if session != "" {
-		cookies = append(cookies, v.sessionCookie(session))
+		cs = append(cs, v.sessionCookie(session))
 	}
-	return withCookies(struct{}{}, cookies...), nil
+	return onlyCookies(cs...), nil
 }
 
 func (a *API) addSessions() {
@@ -87,15 +85,13 @@ func (a *API) addSessions() {
 			}
 		}), err
 	})
-	end := post("end-session", "/v1/account/sessions/{session}/end", "End one of your sessions")
-	end.DefaultStatus = http.StatusNoContent
-	add(a, self, end, func(c call, in *struct {
+	add(a, self, quiet(post("end-session", "/v1/account/sessions/{session}/end", "End one of your sessions")), func(c call, in *struct {
 		Session string `path:"session" doc:"id of the session" maxLength:"100"`
 	}) (*struct{}, error) {
 		return nil, ids.EndSession(c, c.by, in.Session)
 	})
-	add(a, self, post("sign-out-everywhere", "/v1/account/sign-out-everywhere", "End all your sessions and tokens"), func(c call, _ *struct{}) (*cookied[struct{}], error) {
-		return withCookies(struct{}{}, visitorOf(c).sessionCookie("")), ids.SignOutEverywhere(c, c.by)
+	add(a, self, quiet(post("sign-out-everywhere", "/v1/account/sign-out-everywhere", "End all your sessions and tokens")), func(c call, _ *struct{}) (*cookies, error) {
+		return onlyCookies(visitorOf(c).sessionCookie("")), ids.SignOutEverywhere(c, c.by)
 	})
 }
 

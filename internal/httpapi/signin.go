@@ -39,12 +39,12 @@ func (a *API) addSignIn() {
 	addOpen(a, post("sign-in-with-recovery-code", "/v1/sign-in/recovery", "The second step, with a recovery code"), func(c call, v visitor, in *struct{ Body api.SecondFactor }) (*cookied[api.SignedIn], error) {
 		return v.enter(ids.SignInWithRecoveryCode(c, v.Visit, v.ceremony, in.Body.Code))
 	})
-	add(a, self, post("sign-out", "/v1/sign-out", "End this session"), func(c call, _ *struct{}) (*cookied[struct{}], error) {
+	add(a, self, quiet(post("sign-out", "/v1/sign-out", "End this session")), func(c call, _ *struct{}) (*cookies, error) {
 		v := visitorOf(c)
 		if c.by.Session == "" {
 			return nil, huma.Error409Conflict("a token is not signed out; revoke it instead")
 		}
-		return withCookies(struct{}{}, v.sessionCookie("")), ids.SignOut(c, v.session)
+		return onlyCookies(v.sessionCookie("")), ids.SignOut(c, v.session)
 	})
 }
 
@@ -95,9 +95,7 @@ func (a *API) addDevices() {
 		d, err := ids.DeviceByCode(c, c.by, in.Body.Code)
 		return plain(api.DeviceWaiting{Code: d.UserCode, Client: d.Client, CreatedAt: d.CreatedAt, Expires: d.Expires}, err)
 	})
-	op := post("confirm-device", "/v1/device/confirm", "Confirm or refuse the command line that shows a code")
-	op.DefaultStatus = http.StatusNoContent
-	add(a, self, op, func(c call, in *struct{ Body api.DeviceAnswer }) (*struct{}, error) {
+	add(a, self, quiet(post("confirm-device", "/v1/device/confirm", "Confirm or refuse the command line that shows a code")), func(c call, in *struct{ Body api.DeviceAnswer }) (*struct{}, error) {
 		return nil, ids.AnswerDevice(c, c.by, in.Body.Code, in.Body.Confirm)
 	})
 }

@@ -118,6 +118,20 @@ func withCookies[T any](v T, cookies ...http.Cookie) *cookied[T] {
 	return &cookied[T]{SetCookie: cookies, CacheControl: "no-store", Body: v}
 }
 
+// cookies is an answer of nothing but cookies.
+type cookies struct {
+	SetCookie    []http.Cookie `header:"Set-Cookie"`
+	CacheControl string        `header:"Cache-Control"`
+}
+
+func onlyCookies(cs ...http.Cookie) *cookies { return &cookies{cs, "no-store"} }
+
+// quiet marks an operation that answers with no body.
+func quiet(op huma.Operation) huma.Operation {
+	op.DefaultStatus = http.StatusNoContent
+	return op
+}
+
 // cookie makes a cookie that scripts cannot read. An empty value removes it.
 func (v visitor) cookie(name, value, path string, life time.Duration) http.Cookie {
 	c := http.Cookie{Name: name, Value: value, Path: path, MaxAge: int(life / time.Second), HttpOnly: true, Secure: v.secure, SameSite: http.SameSiteStrictMode}
