@@ -50,6 +50,7 @@ func setUp(t *testing.T) (*identity.Identities, *book, *clock) {
 	}
 	return &identity.Identities{
 		Store: storetest.Open(t, storetest.SQLite(t)), Ledger: b, Now: func() time.Time { return c.now }, Keys: keys,
+		Cost: identity.Cost{Memory: 8, Time: 1, Threads: 1},
 		Site: identity.Site{URL: "https://demarc.example", RPID: "demarc.example", Origins: []string{"https://demarc.example"}},
 	}, b, c
 }
