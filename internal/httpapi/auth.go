@@ -137,6 +137,7 @@ func (t TenantPath) ref() string { return t.Tenant }
 func add[I, O any](a *API, r rule, op huma.Operation, f func(c call, in *I) (*O, error)) {
 	op.Metadata = map[string]any{RuleKey: string(r.action) + " " + r.scope}
 	op.MaxBodyBytes = MaxBodyBytes
+	a.mux.ruled[op.Method+" "+op.Path] = true
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		c := call{Context: ctx, by: PrincipalOf(ctx)}
 		if err := a.authorize(&c, r, in); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,8 +36,8 @@ type rig struct {
 	done chan error
 	next atomic.Int64
 
-	// setup is the first start's credential, and root an administrator of the
-	// provider's with a second factor.
+	// setup is the first start's credential. root acts for the provider: that
+	// credential until settle, then an administrator with a second factor.
 	setup, root string
 }
 
@@ -51,6 +52,8 @@ func TestMain(m *testing.M) {
 	}
 	code := 1
 	if shared, err = start(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else if err := shared.settle(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	} else {
 		code = m.Run()
@@ -80,14 +83,29 @@ func start(dir string) (*rig, error) {
 	go func() { r.done <- s.Run(ctx) }()
 	select {
 	case <-ready:
-		_, r.root, err = s.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{
-			Name: "root", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true,
-		}, nil)
-		return r, err
+		r.root = r.setup
+		return r, nil
 	case err := <-r.done:
 		stop()
 		return nil, fmt.Errorf("the server ended before it was ready: %w", err)
 	}
+}
+
+// settle finishes the set-up.
+func (r *rig) settle() (err error) {
+	_, r.root, err = r.Identities().Issue(context.Background(), r.actor(access.ProviderAdministrator, ""), access.Principal{
+		Name: "root", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true,
+	}, nil)
+	tick, limit := time.NewTicker(10*time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for err == nil && !r.Policy().Settled() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			return errors.New("the server does not see that the set-up is finished")
+		}
+	}
+	return err
 }
 
 func (r *rig) end() error {

@@ -78,12 +78,12 @@ type Verifier interface {
 type API struct {
 	cfg  Config
 	huma huma.API
-	mux  *http.ServeMux
+	mux  *routes
 }
 
 // New returns the API with all its operations.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	a := &API{cfg: cfg, mux: newRoutes()}
 	hc := huma.DefaultConfig("demarc", cfg.Version)
 	hc.Info.Description = "Runs the shared-responsibility contract between a cloud provider and its customers."
 	hc.DocsPath, hc.SchemasPath = "", ""

@@ -33,6 +33,7 @@ import (
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
@@ -65,7 +66,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &server{cfg: cfg}
 	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
-		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator,
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator, s.settle,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -293,7 +294,7 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind}, selfcheck.Kinds...)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -332,7 +333,7 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self},
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self, s.openRights()},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -461,6 +462,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
+		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
