@@ -84,6 +84,8 @@ type NewPrincipal struct {
 type NewPolicy struct {
 	VM       string          `json:"vm,omitempty"`
 	Document json.RawMessage `json:"document"`
+	// Until is when agents stop to obey it; missing is until another replaces it.
+	Until *time.Time `json:"until,omitempty" doc:"agents obey it until then; missing is until another replaces it"`
 }
 
 // CatalogueSource is a catalogue file.

@@ -18,10 +18,12 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/demarc/demarc/internal/authz"
+	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
@@ -48,9 +50,11 @@ type Config struct {
 	Estate   *tenancy.Estate
 	Fleet    *fleet.Fleet
 	Contract *contract.Contract
+	Consent  *consent.Book
 	Posture  *posture.Engine
 	Ledger   *ledger.Log
 	Verifier Verifier
+	Grants   *grant.Grants
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses interface{ State() []ledger.WitnessState }
@@ -97,6 +101,8 @@ func New(cfg Config) *API {
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+		a.addDecisions, a.addKeys,
+		a.addGrants,
 	} {
 		add()
 	}
@@ -153,6 +159,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 			details[i] = &huma.ErrorDetail{Message: faultText(f), Location: f.At.String()}
 		}
 		return huma.Error422UnprocessableEntity("the catalogue is refused", details...)
+	case signatureProblem(err) != nil:
+		return signatureProblem(err)
 	case errors.Is(err, estate.ErrInvalid):
 		return huma.Error422UnprocessableEntity(words(err, estate.ErrInvalid))
 	case errors.Is(err, store.ErrNotFound):

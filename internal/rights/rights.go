@@ -34,16 +34,11 @@ var Kind = evidence.KindOf[fact]("identity.access", evidence.ScopeProvider, agai
 // all that an administrator may.
 const Unfinished = string(access.ProviderAdministrator) + " (the first start's credential, until the set-up is finished)"
 
-// People knows whose credentials stand.
-type People interface {
-	// SetUp tells whether the first start's credential stands, and whether the
-	// provider has an administrator with a second factor.
-	SetUp(tx *store.Tx, now time.Time) (credential, settled bool, err error)
-}
-
 // Source is the source of the fact. All members are required.
 type Source struct {
-	People People
+	// SetUp tells whether the first start's credential stands, and whether the
+	// provider has an administrator with a second factor.
+	SetUp func(tx *store.Tx, now time.Time) (credential, settled bool, err error)
 	// Unauthorized lists the routes of the API that nothing decides about.
 	Unauthorized func() []string
 
@@ -61,7 +56,7 @@ func (*Source) Scope() evidence.Scope { return evidence.ScopeProvider }
 
 // Facts implements posture.Source.
 func (s *Source) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]evidence.Fact, error) {
-	credential, settled, err := s.People.SetUp(tx, now)
+	credential, settled, err := s.SetUp(tx, now)
 	if err != nil {
 		return nil, err
 	}

@@ -18,9 +18,7 @@ import (
 // setUp answers as it is told.
 type setUp struct{ credential, settled bool }
 
-func (s setUp) SetUp(*store.Tx, time.Time) (bool, bool, error) { return s.credential, s.settled, nil }
-
-var abilities = []string{"shell", "console", "exec", "sftp", "forward"}
+func (s setUp) answer(*store.Tx, time.Time) (bool, bool, error) { return s.credential, s.settled, nil }
 
 func policy(t testing.TB) *authz.Policy {
 	t.Helper()
@@ -46,9 +44,9 @@ func read(t *testing.T, s *Source) fact {
 }
 
 func TestFact(t *testing.T) {
-	s := New(policy(t), abilities)
+	s := New(policy(t), access.Doings)
 	var holes []string
-	s.People, s.Unauthorized = setUp{true, false}, func() []string { return holes }
+	s.SetUp, s.Unauthorized = setUp{true, false}.answer, func() []string { return holes }
 	f := read(t, s)
 	if len(f.Roles) != len(access.Roles) || f.GuestLoginGrantable || f.ProviderVMChangeGrantable || !f.EveryEndpointAuthorized {
 		t.Errorf("%+v", f)
@@ -62,7 +60,7 @@ func TestFact(t *testing.T) {
 		}
 	}
 	for _, done := range []setUp{{true, true}, {false, true}, {false, false}} {
-		s.People = done
+		s.SetUp = done.answer
 		if f := read(t, s); len(f.ProviderRolesWithoutMFA) != 0 {
 			t.Errorf("%+v: %v", done, f.ProviderRolesWithoutMFA)
 		}
@@ -102,7 +100,7 @@ func TestFactFindsWhatAPolicyLetsThrough(t *testing.T) {
 	} {
 		got := ask(func(w access.Principal, a access.Action, r authz.Resource, k authz.Case) bool {
 			return good(w, a, r, k) || c.hole(w, a, r, k)
-		}, abilities)
+		}, access.Doings)
 		if !c.seen(got) {
 			t.Errorf("%s is not seen: %+v", what, got)
 		}
@@ -110,7 +108,7 @@ func TestFactFindsWhatAPolicyLetsThrough(t *testing.T) {
 }
 
 // TestNothingGivesAGuestLogin draws any combination of role, kind, grants,
-// scope, abilities and place: none lets the provider's people log in to a
+// scope, access.Doings and place: none lets the provider's people log in to a
 // guest or change a customer's VM.
 func TestNothingGivesAGuestLogin(t *testing.T) {
 	p := policy(t)
@@ -122,7 +120,7 @@ func TestNothingGivesAGuestLogin(t *testing.T) {
 		}
 		c := authz.Case{Granted: rapid.Bool().Draw(t, "granted"), Requester: rapid.SampledFrom([]string{"", "p-1", "p-2"}).Draw(t, "requester")}
 		customer := authz.Resource{Tenant: "t-1"}
-		word := rapid.OneOf(rapid.SampledFrom(abilities), rapid.StringMatching(`(guest|vm|host)[-/:]?(login|log-in|shell|console|exec|sftp|forward)`), rapid.String()).Draw(t, "ability")
+		word := rapid.OneOf(rapid.SampledFrom(access.Doings), rapid.StringMatching(`(guest|vm|host)[-/:]?(login|log-in|shell|console|exec|sftp|forward)`), rapid.String()).Draw(t, "ability")
 		act := access.Action(word)
 		if rapid.Bool().Draw(t, "narrowed") {
 			who.Scope = append(rapid.SliceOf(rapid.SampledFrom(access.Actions)).Draw(t, "scope"), act)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/bus"
+	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/durable"
@@ -23,6 +24,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
@@ -66,7 +68,11 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &server{cfg: cfg}
 	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
-		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator, s.settle,
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
+		s.openConsent,
+		s.openGrants,
+		s.openStores, s.openFaces, s.administrator,
+		s.settle,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -102,7 +108,9 @@ type server struct {
 	contract               *contract.Contract
 	posture                *posture.Engine
 	estate                 *tenancy.Estate
+	consent                *consent.Book
 	fleet                  *fleet.Fleet
+	grants                 *grant.Grants
 	broker                 *events.Broker
 	events                 eventstore.Store
 	metrics                metrics.Store
@@ -396,9 +404,10 @@ func (s *server) openStores(context.Context) (err error) {
 
 func (s *server) openFaces(context.Context) error {
 	s.api = httpapi.New(httpapi.Config{
-		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
+		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
+		Grants: s.grants, Granted: s.grants.Granted,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -463,8 +472,10 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
 		rungroup.Part{Name: "set-up", Run: s.followSetUp},
+		rungroup.Part{Name: "grants", Run: s.grants.Run},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
+		rungroup.Part{Name: "decisions", Run: s.consent.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
 			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {

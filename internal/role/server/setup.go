@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/store"
@@ -13,24 +14,13 @@ import (
 // there is no administrator any more, whichever server it happened at.
 const settling = 500 * time.Millisecond
 
-// people answers what rights wants to know.
-type people struct{}
-
-// SetUp implements rights.People.
-func (people) SetUp(tx *store.Tx, now time.Time) (credential, settled bool, err error) {
-	return tx.SetUp(now)
-}
-
 // openRights makes the source of what the policy lets happen. The API is there
 // once somebody asks.
 func (s *server) openRights() *rights.Source {
-	src := rights.New(s.policy, abilities)
-	src.People, src.Unauthorized = people{}, func() []string { return s.api.Unauthorized() }
+	src := rights.New(s.policy, access.Doings)
+	src.SetUp, src.Unauthorized = (*store.Tx).SetUp, func() []string { return s.api.Unauthorized() }
 	return src
 }
-
-// abilities are what grants can hold.
-var abilities = []string{"shell", "console", "exec", "sftp", "forward"}
 
 // settle tells the policy whether the set-up is finished, and has the provider
 // judged again if that has changed.
