@@ -39,6 +39,8 @@ type rig struct {
 	// setup is the first start's credential. root acts for the provider: that
 	// credential until settle, then an administrator with a second factor.
 	setup, root string
+	// support asks for access, in emergencies too.
+	support string
 }
 
 var shared *rig
@@ -84,7 +86,10 @@ func start(dir string) (*rig, error) {
 	select {
 	case <-ready:
 		r.root = r.setup
-		return r, nil
+		_, r.support, err = s.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{
+			Name: "support", Role: access.ProviderSecurity, Kind: access.Person, MFA: true,
+		}, nil)
+		return r, err
 	case err := <-r.done:
 		stop()
 		return nil, fmt.Errorf("the server ended before it was ready: %w", err)
@@ -184,7 +189,7 @@ func must[T any](t testing.TB, r *rig, status int, q request) (v T) {
 	t.Helper()
 	res := r.do(q)
 	if res.status != status {
-		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, res.body)
+		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, clip(res.body))
 	}
 	if res.body != "" {
 		if err := json.Unmarshal([]byte(res.body), &v); err != nil {
@@ -208,6 +213,10 @@ type world struct {
 	owner        api.Principal
 	admin        api.Principal
 	viewer       api.Principal
+	// key is the owner's, and decision waits for its signature.
+	key      signing
+	decision api.Decision
+	grant    api.Grant
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -232,6 +241,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.tenant = must[api.Tenant](t, r, 201, request{method: "POST", path: "/v1/tenants", token: r.root, body: api.NewTenant{Name: r.name(mark + "-tenant"), Own: own}})
 	w.owner = r.issue(t, access.Principal{Name: mark + " owner", Role: access.CustomerOwner, Tenant: w.tenant.ID, Kind: access.Person})
 	w.vdc = must[api.VDC](t, r, 201, request{method: "POST", path: w.path("/vdcs"), token: r.root, body: api.NewVDC{Name: mark + "-vdc"}})
+	w.key = w.newKey(t, r)
 	w.contact = w.newContact(t, r, mark)
 	w.vm = must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: w.owner.Token, body: api.NewVM{
 		VDC: w.vdc.Name, Name: mark + "-vm", Declared: api.Declaration{Role: mark + "-role", Accountable: w.contact.ID},
@@ -242,6 +252,8 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.agent, w.token = w.enrol(t, r, mark+"-enrolled")
 	w.admin = w.principal(t, r, access.CustomerAdministrator, mark+" admin")
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
+	w.decision = w.propose(t, r, mark)
+	w.grant = w.newGrant(t, r, r.support)
 	return w
 }
 
@@ -259,12 +271,11 @@ func (w world) newSubscription(t testing.TB, r *rig) api.Subscription {
 }
 
 func (w world) newStatement(t testing.TB, r *rig, what, mark string) api.Statement {
-	duty := attestedDuty
 	if what == "waiver" {
-		duty = waivedDuty
+		return w.newWaiver(t, r, mark)
 	}
 	return must[api.Statement](t, r, 201, request{method: "POST", path: w.path("/" + what + "s"), token: w.owner.Token, body: api.NewStatement{
-		Duty: duty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
+		Duty: attestedDuty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
 	}})
 }
 
