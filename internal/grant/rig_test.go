@@ -31,6 +31,7 @@ type rig struct {
 
 	mu        sync.Mutex
 	time      time.Time
+	ticks     bool // the time is that of the test's bubble
 	entries   []ledger.Entry
 	judged    int
 	failing   error
@@ -43,7 +44,14 @@ type rig struct {
 	forged    map[string]bool
 }
 
-func (r *rig) Now() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return r.time }
+func (r *rig) Now() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ticks {
+		return time.Now()
+	}
+	return r.time
+}
 
 func (r *rig) at(t time.Time) { r.mu.Lock(); defer r.mu.Unlock(); r.time = t }
 
