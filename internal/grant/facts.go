@@ -82,10 +82,7 @@ func (p Privileged) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]ev
 }
 
 // Environments is the source of the facts about tenants' environments.
-type Environments struct {
-	Consent  Consent
-	Sessions Sessions
-}
+type Environments struct{ Sessions Sessions }
 
 // Scope implements posture.Source.
 func (Environments) Scope() evidence.Scope { return evidence.ScopeTenant }
@@ -97,16 +94,22 @@ func (e Environments) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]
 	if err != nil {
 		return nil, err
 	}
+	var sets []store.KeySet
+	if len(active) > 0 {
+		if sets, err = tx.KeySets(s.ID); err != nil {
+			return nil, err
+		}
+	}
 	left := now.Add(-closing)
 	for _, x := range active {
 		out.Active++
 		if !x.BreakGlass {
-			fault, err := e.unapproved(tx, x)
+			fault, err := Unproven(tx, x, sets)
 			if err != nil {
 				return nil, err
 			}
 			if fault != "" {
-				out.Unapproved = append(out.Unapproved, fault)
+				out.Unapproved = append(out.Unapproved, x.ID+" ("+fault+")")
 			}
 		}
 		if left.After(x.Until) {
@@ -134,15 +137,6 @@ func (e Environments) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]
 		return nil, err
 	}
 	return fact("access.environment", out, now)
-}
-
-// unapproved says what is wrong with the approval of a grant, or "".
-func (e Environments) unapproved(tx *store.Tx, x store.Grant) (string, error) {
-	ok, err := e.Consent.Verified(tx, x.Tenant, "grant/"+x.ID, x.Decision)
-	if err != nil || ok {
-		return "", err
-	}
-	return x.ID + " (no signed decision that verifies)", nil
 }
 
 // sessions adds what is wrong with live sessions.

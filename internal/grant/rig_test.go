@@ -1,6 +1,9 @@
 package grant_test
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +14,8 @@ import (
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/authz"
-	"github.com/demarc/demarc/internal/canonical"
+	"github.com/demarc/demarc/internal/consent"
+	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/grant"
@@ -29,19 +33,18 @@ type rig struct {
 	store  *store.Store
 	policy *authz.Policy
 
-	mu        sync.Mutex
-	time      time.Time
-	ticks     bool // the time is that of the test's bubble
-	entries   []ledger.Entry
-	judged    int
-	failing   error
-	people    map[string]access.Principal
-	twins     map[string]string // principals of one person
-	decisions map[string]grant.Signed
-	expires   map[string]time.Time
-	told      []store.Grant
-	live      []grant.Session
-	forged    map[string]bool
+	mu      sync.Mutex
+	time    time.Time
+	ticks   bool // the time is that of the test's bubble
+	entries []ledger.Entry
+	judged  int
+	failing error
+	people  map[string]access.Principal
+	twins   map[string]string // principals of one person
+	keys    map[string]key
+	book    *consent.Book
+	told    []store.Grant
+	live    []grant.Session
 }
 
 func (r *rig) Now() time.Time {
@@ -88,38 +91,81 @@ func (r *rig) Same(_ *store.Tx, a, b string) (bool, error) {
 	return a == b || r.twins[a] == b || r.twins[b] == a, nil
 }
 
-func (r *rig) Propose(_ *store.Tx, by access.Principal, m grant.Matter) (string, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	id := fmt.Sprintf("d-%d", len(r.decisions))
-	r.decisions[id] = grant.Signed{ID: id, Tenant: m.Tenant, Subject: m.Subject, Content: m.Content, Digest: canonical.Digest(m.Content)}
-	r.expires[id] = m.Expires
-	return id, nil
-}
-
-func (r *rig) Verified(_ *store.Tx, _, _, id string) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, ok := r.decisions[id]
-	return ok && !r.forged[id], nil
-}
-
 func (r *rig) Live(*store.Tx, string) ([]grant.Session, error) { return r.live, nil }
 
-// sign signs the decision as the book of consent does: within the transaction
-// that gives effect to it.
+// sign signs the decision with a key of by's, at the book of consent.
 func (r *rig) sign(t testing.TB, by access.Principal, id string) error {
-	r.mu.Lock()
-	s := r.decisions[id]
-	r.mu.Unlock()
-	s.Holders = []string{by.ID}
-	return r.store.Write(t.Context(), func(tx *store.Tx) error { return r.Approved(tx, by, s) })
+	t.Helper()
+	k, ok := r.keys[by.ID]
+	if !ok {
+		return fmt.Errorf("%w: %s has none", decision.ErrKey, by.ID)
+	}
+	var d store.Decision
+	err := r.store.Read(t.Context(), func(tx *store.Tx) (err error) {
+		d, err = tx.DecisionByID(id)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.book.Sign(t.Context(), by, id, decision.Signature{Key: k.ID, Algorithm: decision.Ed25519, Signature: ed25519.Sign(k.private, decision.Message([]byte(d.Body)))})
+	return err
+}
+
+// effect is what sign does after the book was content: whoever by is.
+func (r *rig) effect(t testing.TB, by access.Principal, id string) error {
+	t.Helper()
+	return r.store.Write(t.Context(), func(tx *store.Tx) error {
+		s, err := tx.SignedDecision(id)
+		if err != nil {
+			return err
+		}
+		return r.Approved(tx, by, s)
+	})
+}
+
+type key struct {
+	decision.Key
+	private ed25519.PrivateKey
+}
+
+func newKey(t testing.TB, holder string) key {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key{decision.Key{ID: decision.KeyID(der), Holder: holder, Algorithm: decision.Ed25519, Public: der}, private}
+}
+
+// keysOf makes the tenant's keys, one for each holder.
+func (r *rig) keysOf(tx *store.Tx, t testing.TB, tenant string, holders ...access.Principal) error {
+	set := decision.KeySet{Tenant: tenant, Version: 1}
+	for _, p := range holders {
+		k := newKey(t, p.ID)
+		r.keys[p.ID] = k
+		set.Keys = append(set.Keys, k.Key)
+	}
+	return tx.InsertKeySet(&store.KeySet{KeySet: set, CreatedAt: start, By: holders[0].Actor()})
+}
+
+// standing is what the book asks of people.
+type standing struct{ *rig }
+
+func (s standing) Standing(tx *store.Tx, id string) (access.Principal, bool, error) {
+	p, err := s.rig.Standing(tx, id)
+	return p, err == nil, nil
 }
 
 var (
 	eva   = access.Principal{ID: "p-eva", Name: "Eva", Role: access.ProviderOperator, Kind: access.Person, MFA: true}
 	sam   = access.Principal{ID: "p-sam", Name: "Sam", Role: access.ProviderSecurity, Kind: access.Person, MFA: true}
 	root  = access.Principal{ID: "p-root", Name: "Root", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true}
+	rita  = access.Principal{ID: "p-rita", Name: "Rita", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true}
 	anna  = access.Principal{ID: "p-anna", Name: "Anna", Role: access.CustomerApprover, Tenant: "t-acme", Kind: access.Person, MFA: true}
 	otto  = access.Principal{ID: "p-otto", Name: "Otto", Role: access.CustomerOwner, Tenant: "t-acme", Kind: access.Person, MFA: true}
 	vera  = access.Principal{ID: "p-vera", Name: "Vera", Role: access.CustomerViewer, Tenant: "t-acme", Kind: access.Person, MFA: true}
@@ -142,12 +188,14 @@ func rigOn(t testing.TB, s *store.Store) *rig {
 	}
 	r := &rig{
 		store: s, policy: policy, time: start, people: map[string]access.Principal{}, twins: map[string]string{},
-		decisions: map[string]grant.Signed{}, expires: map[string]time.Time{}, forged: map[string]bool{},
+		keys: map[string]key{},
 	}
-	for _, p := range []access.Principal{eva, sam, root, anna, otto, vera, olga} {
+	for _, p := range []access.Principal{eva, sam, root, rita, anna, otto, vera, olga} {
 		r.people[p.ID] = p
 	}
+	r.book = &consent.Book{Store: s, Ledger: r, Policy: policy, People: standing{r}, Now: r.Now, Log: slog.New(slog.DiscardHandler)}
 	r.Grants = r.server(t)
+	r.book.On(decision.AccessApproval, r.Approved)
 	err = s.Write(t.Context(), func(tx *store.Tx) error {
 		for _, x := range []estate.Tenant{{ID: acme, Name: "acme"}, {ID: "t-other", Name: "other"}, {ID: "t-local", Name: "local", Own: true}} {
 			x.CreatedAt = start
@@ -155,7 +203,10 @@ func rigOn(t testing.TB, s *store.Store) *rig {
 				return err
 			}
 		}
-		return nil
+		if err := r.keysOf(tx, t, "t-local", root, rita); err != nil {
+			return err
+		}
+		return r.keysOf(tx, t, acme, anna, otto, vera)
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +218,7 @@ func rigOn(t testing.TB, s *store.Store) *rig {
 func (r *rig) server(t testing.TB) *grant.Grants {
 	t.Helper()
 	return grant.New(grant.Config{
-		Store: r.store, Ledger: r, Judge: r, Policy: r.policy, People: r, Consent: r, Now: r.Now, Log: slog.New(slog.DiscardHandler),
+		Store: r.store, Ledger: r, Judge: r, Policy: r.policy, People: r, Consent: r.book, Now: r.Now, Log: slog.New(slog.DiscardHandler),
 		Told: func(x store.Grant) { r.mu.Lock(); defer r.mu.Unlock(); r.told = append(r.told, x) },
 	})
 }

@@ -2,11 +2,15 @@ package grant_test
 
 import (
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/consent"
+	"github.com/demarc/demarc/internal/decision"
+	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/store/storetest"
@@ -37,14 +41,13 @@ func TestOwnRequest(t *testing.T) {
 	}
 	_, _, err = r.Approve(ctx, root, "t-local", y.ID, grant.Terms{})
 	refused(t, "own tenant", err, store.ErrConflict, "request of their own")
-	other := access.Principal{ID: "p-root2", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true}
-	r.people[other.ID] = other
-	_, d, err = r.Approve(ctx, other, "t-local", y.ID, grant.Terms{})
+	_, d, err = r.Approve(ctx, rita, "t-local", y.ID, grant.Terms{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "signs in the own tenant", r.sign(t, root, d), store.ErrConflict, "request of their own")
-	if err := r.sign(t, other, d); err != nil {
+	refused(t, "signs in the own tenant", r.sign(t, root, d), consent.ErrForbidden, "own request")
+	refused(t, "approves in the own tenant", r.effect(t, root, d), store.ErrConflict, "request of their own")
+	if err := r.sign(t, rita, d); err != nil {
 		t.Errorf("another administrator: %v", err)
 	}
 }
@@ -60,10 +63,11 @@ func TestRemovedApprover(t *testing.T) {
 	id, d := propose()
 	viewer := anna
 	viewer.Role = access.CustomerViewer
-	refused(t, "signs as viewer", r.sign(t, viewer, d), store.ErrConflict, "no longer")
-	refused(t, "viewer", r.sign(t, vera, d), store.ErrConflict, "may not decide")
-	refused(t, "another tenant's owner", r.sign(t, olga, d), store.ErrConflict, "may not decide")
-	refused(t, "the provider", r.sign(t, root, d), store.ErrConflict, "may not decide")
+	refused(t, "signs as viewer", r.effect(t, viewer, d), store.ErrConflict, "no longer")
+	refused(t, "signs as viewer, at the book", r.sign(t, vera, d), consent.ErrForbidden, "may not")
+	refused(t, "viewer", r.effect(t, vera, d), store.ErrConflict, "may not decide")
+	refused(t, "another tenant's owner", r.effect(t, olga, d), store.ErrConflict, "may not decide")
+	refused(t, "the provider", r.effect(t, root, d), store.ErrConflict, "may not decide")
 	r.people[anna.ID] = viewer
 	refused(t, "proposed by somebody who became a viewer", r.sign(t, otto, d), store.ErrConflict, "no longer")
 	delete(r.people, anna.ID)
@@ -78,24 +82,33 @@ func TestRemovedApprover(t *testing.T) {
 func TestForeignDecision(t *testing.T) {
 	r := newRig(t)
 	x, y := r.request(t, ask(60)), r.request(t, ask(30))
-	d := r.propose(t, anna, x.ID, grant.Terms{})
-	s := r.decisions[d]
-	for what, forge := range map[string]func(*grant.Signed){
-		"another subject": func(s *grant.Signed) { s.Subject = "grant/" + y.ID },
-		"another tenant":  func(s *grant.Signed) { s.Tenant = "t-other" },
-		"another id":      func(s *grant.Signed) { s.ID = "d-99" },
-		"no content":      func(s *grant.Signed) { s.Content = []byte("{}") },
-		"no JSON":         func(s *grant.Signed) { s.Content = []byte("approve") },
-		"another's terms": func(s *grant.Signed) {
-			o := r.decisions[r.propose(t, anna, y.ID, grant.Terms{})]
-			s.Content, s.Subject = o.Content, o.Subject
-		},
+	d, other := r.propose(t, anna, x.ID, grant.Terms{}), r.propose(t, anna, y.ID, grant.Terms{})
+	read := func(id string) (s decision.Signed) {
+		err := r.store.Read(t.Context(), func(tx *store.Tx) (err error) {
+			s, err = tx.SignedDecision(id)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	wider := strings.Replace(string(read(d).Decision.Content), `"sftp"`, `"exec"`, 1)
+	for what, forge := range map[string]func(*decision.Decision){
+		"another subject": func(d *decision.Decision) { d.Subject = "grant/" + y.ID },
+		"another tenant":  func(d *decision.Decision) { d.Tenant = "t-other" },
+		"another id":      func(d *decision.Decision) { d.ID = other },
+		"another kind":    func(d *decision.Decision) { d.Kind = decision.Erase },
+		"no content":      func(d *decision.Decision) { d.Content = []byte("{}") },
+		"no JSON":         func(d *decision.Decision) { d.Content = []byte("approve") },
+		"a wider scope":   func(d *decision.Decision) { d.Content = []byte(wider) },
+		"another's terms": func(d *decision.Decision) { d.Content, d.Subject = read(other).Decision.Content, "grant/"+y.ID },
 	} {
-		f := s
-		forge(&f)
+		f := read(d)
+		forge(&f.Decision)
 		err := r.store.Write(t.Context(), func(tx *store.Tx) error { return r.Approved(tx, anna, f) })
-		if err == nil {
-			t.Errorf("%s: accepted", what)
+		if !errors.Is(err, estate.ErrInvalid) && !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("%s: %v", what, err)
 		}
 	}
 	r.is(t, x.ID, access.Requested)
@@ -110,8 +123,11 @@ func TestTwoApprovals(t *testing.T) {
 	if err := r.sign(t, anna, first); err != nil {
 		t.Fatal(err)
 	}
-	refused(t, "the second", r.sign(t, otto, second), store.ErrConflict, "approved already, by "+anna.ID)
-	refused(t, "the first again", r.sign(t, anna, first), store.ErrConflict, "approved already")
+	refused(t, "the second", r.sign(t, otto, second), store.ErrConflict, "withdrawn")
+	refused(t, "the second, past the book", r.effect(t, otto, second), store.ErrConflict, "approved already, by "+anna.ID)
+	if err := r.sign(t, anna, first); err != nil || r.what(t, x.ID) != "request propose propose approve" {
+		t.Errorf("the first again: %v, %s", err, r.what(t, x.ID))
+	}
 	_, _, err := r.Approve(t.Context(), otto, acme, x.ID, grant.Terms{})
 	refused(t, "a third", err, store.ErrConflict, "approved already")
 }

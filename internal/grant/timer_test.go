@@ -185,20 +185,3 @@ func TestRestart(t *testing.T) {
 		t.Error("closed after its end")
 	}
 }
-
-// Whoever reads too slowly is sent away rather than told half.
-func TestEndedFallsBehind(t *testing.T) {
-	r := newRig(t)
-	ended, cancel := r.Ended()
-	defer cancel()
-	for range 1030 {
-		r.TakeEnded()
-	}
-	n := 0
-	for range ended {
-		n++
-	}
-	if n != 1024 {
-		t.Errorf("%d told before it was closed", n)
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/store"
 )
@@ -12,9 +13,10 @@ import (
 // openGrants makes the just-in-time access to customers' environments.
 func (s *server) openGrants(ctx context.Context) error {
 	s.grants = grant.New(grant.Config{
-		Store: s.store, Ledger: s.ledger, Judge: s.posture, Policy: s.policy, People: people{s}, Consent: consented{s}, Now: s.cfg.Now,
+		Store: s.store, Ledger: s.ledger, Judge: s.posture, Policy: s.policy, People: people{s}, Consent: s.consent, Now: s.cfg.Now,
 		Log: s.cfg.Log.With("part", "grants"),
 	})
+	s.consent.On(decision.AccessApproval, s.grants.Approved)
 	return s.grants.Load(ctx)
 }
 
@@ -35,17 +37,6 @@ func (p people) Standing(tx *store.Tx, id string) (access.Principal, error) {
 
 // Same implements grant.People.
 func (people) Same(_ *store.Tx, a, b string) (bool, error) { return a == b, nil }
-
-// consented has the customer decide for grants.
-type consented struct{ s *server }
-
-// Propose implements grant.Consent.
-func (consented) Propose(*store.Tx, access.Principal, grant.Matter) (string, error) {
-	return "", fmt.Errorf("the tenant has no keys to sign with: %w", store.ErrConflict)
-}
-
-// Verified implements grant.Consent.
-func (consented) Verified(*store.Tx, string, string, string) (bool, error) { return false, nil }
 
 // sessions knows live sessions for the facts about grants.
 type sessions struct{ s *server }
