@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -305,7 +306,11 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind}, selfcheck.Kinds...)
+	return slices.Concat(
+		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
+		selfcheck.Kinds,
+		grant.Kinds,
+	)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -344,7 +349,14 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self, s.openRights()},
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
+			fleet.Coverage{},
+			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
+			s.self,
+			s.openRights(),
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}},
+		},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
