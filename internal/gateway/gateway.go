@@ -71,7 +71,8 @@ type Grants interface {
 	// store.ErrNotFound or store.ErrConflict.
 	Active(tx *store.Tx, id string, now time.Time) (Grant, error)
 	// Ended tells of grants that this process ended, once that is durable. It may
-	// miss some: whoever needs all asks Active from time to time.
+	// miss some, and closes the channel of who is behind: whoever needs all asks
+	// Active from time to time.
 	Ended() (ids <-chan string, cancel func())
 }
 

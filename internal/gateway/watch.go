@@ -21,7 +21,7 @@ var warnings = []struct {
 // within a fraction of a second where another server did or its time is over.
 func (g *Gateway) Watch(ctx context.Context) error {
 	ended, cancel := g.Grants.Ended()
-	defer cancel()
+	defer func() { cancel() }()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	read := time.Now() // when grants were last read
@@ -29,7 +29,12 @@ func (g *Gateway) Watch(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case id := <-ended:
+		case id, ok := <-ended:
+			if !ok { // it was behind; the poll finds what it missed
+				cancel()
+				ended, cancel = g.Grants.Ended()
+				continue
+			}
 			g.endAll(func(m member) bool { return m.grant().ID == id }, "your access was ended")
 			continue
 		case <-tick.C:
