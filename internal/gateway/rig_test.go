@@ -88,9 +88,19 @@ func (p *people) Standing(_ *store.Tx, id string) (access.Principal, error) {
 	return access.Principal{ID: id, Name: "Ana", Role: access.ProviderOperator, Kind: access.Person, MFA: true}, nil
 }
 
-type guests map[string]string
+func (p *people) remove(id string) { p.mu.Lock(); defer p.mu.Unlock(); p.out[id] = true }
 
-func (g guests) GuestAt(_ *store.Tx, a netip.Addr) (string, error) { return g[a.String()], nil }
+func (p *people) restore(id string) { p.mu.Lock(); defer p.mu.Unlock(); p.out[id] = false }
+
+type guests struct{ m sync.Map }
+
+func (g *guests) GuestAt(_ *store.Tx, a netip.Addr) (string, error) {
+	v, _ := g.m.Load(a.String())
+	s, _ := v.(string)
+	return s, nil
+}
+
+func (g *guests) set(addr, vm string) { g.m.Store(addr, vm) }
 
 type secrets map[string][]byte
 
@@ -112,7 +122,8 @@ type rig struct {
 	gateway   *gateway.Gateway
 	grants    *grants
 	people    *people
-	guests    guests
+	guests    *guests
+	secrets   secrets
 	tenant    estate.Tenant
 	address   string
 	dir       string
@@ -121,7 +132,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), guests: guests{}, people: &people{out: map[string]bool{}}, log: &lockedBuffer{},
+	r := &rig{t: t, dir: t.TempDir(), guests: &guests{}, secrets: secrets{}, people: &people{out: map[string]bool{}}, log: &lockedBuffer{},
 		grants: &grants{all: map[string]gateway.Grant{}, gone: map[string]bool{}, ended: make(chan string)}}
 	r.store = storetest.Open(t, storetest.SQLite(t))
 	log := slog.New(slog.NewTextHandler(r.log, nil))
@@ -129,7 +140,7 @@ func newRig(t testing.TB) *rig {
 	if r.ledger, err = ledger.New(ledger.Config{Store: r.store, Origin: "demarc/test"}); err != nil {
 		t.Fatal(err)
 	}
-	if r.authority, err = sshca.Open(t.Context(), secrets{}, time.Now); err != nil {
+	if r.authority, err = sshca.Open(t.Context(), r.secrets, time.Now); err != nil {
 		t.Fatal(err)
 	}
 	r.tenant = estate.Tenant{ID: ident.New("t"), Name: "acme", CreatedAt: time.Now()}
@@ -237,12 +248,20 @@ func (r *rig) certified(g gateway.Grant) string {
 	})
 }
 
+// targetKey is the key of a certificate that the gateway uses towards targets.
+func (r *rig) targetKey() string {
+	r.t.Helper()
+	signer, err := r.authority.SignerFor("hv-1", "stolen", false)
+	must(r.t, err)
+	return r.keyFiles(func(string) *ssh.Certificate { return signer.PublicKey().(*ssh.Certificate) })
+}
+
 // sshArgs are the arguments of ssh up to the user's own.
 func (r *rig) sshArgs(key string) []string {
 	host, port, _ := net.SplitHostPort(r.address)
 	known := key + ".known"
 	must(r.t, os.WriteFile(known, []byte("["+host+"]:"+port+" "+string(ssh.MarshalAuthorizedKey(r.authority.Gateway().PublicKey()))), 0o600))
-	return []string{"-F", "none", "-i", key, "-o", "CertificateFile=" + key + "-cert.pub", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "StrictHostKeyChecking=yes",
+	return []string{"-F", "none", "-i", key, "-o", "CertificateFile=" + key + "-cert.pub", "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=yes",
 		"-o", "UserKnownHostsFile=" + known, "-o", "GlobalKnownHostsFile=none", "-o", "BatchMode=yes"}
 }
 
@@ -259,6 +278,7 @@ func (r *rig) ssh(key, stdin string, args ...string) (out string, err error) {
 	full := append(r.sshArgs(key), "-p", port, "-l", "hv-1")
 	full = append(append(full, options(args)...), host)
 	cmd := exec.CommandContext(ctx, path, append(full, rest(args)...)...)
+	cmd.Env = append(os.Environ(), "SSH_AUTH_SOCK=")
 	cmd.Stdin = strings.NewReader(stdin)
 	var buf lockedBuffer
 	cmd.Stdout, cmd.Stderr = &buf, &buf

@@ -80,9 +80,7 @@ func (s *session) serve(ctx context.Context, nc ssh.NewChannel) {
 			}
 			ok, start := s.request(ctx, r, running != nil)
 			if start == nil {
-				if r.WantReply {
-					r.Reply(ok, nil)
-				}
+				reply(r, ok)
 				continue
 			}
 			running = make(chan struct{})
@@ -111,7 +109,7 @@ func (s *session) request(ctx context.Context, r *ssh.Request, running bool) (ok
 			return false, nil
 		}
 		if s.pty == nil {
-			return s.deny(ctx, "exec", "a shell without a terminal is refused: use ssh -t"), nil
+			return true, func() { s.dismiss(r, s.conn.refuse(ctx, "exec", "a shell without a terminal is refused: use ssh -t")) }
 		}
 		return true, func() { s.run(ctx, r, Shell, "a shell is not part of your grant") }
 	case "exec":
@@ -125,9 +123,9 @@ func (s *session) request(ctx context.Context, r *ssh.Request, running bool) (ok
 			return false, nil
 		}
 		if name.Name != "sftp" {
-			return s.deny(ctx, "subsystem", "the subsystem "+clip(name.Name)+" is refused"), nil
+			return true, func() { s.dismiss(r, s.conn.refuse(ctx, "subsystem", "the subsystem "+clip(name.Name)+" is refused")) }
 		}
-		return s.deny(ctx, SFTP, "file transfer is refused: it could not be recorded"), nil
+		return true, func() { s.dismiss(r, s.conn.refuse(ctx, SFTP, "file transfer is refused: it could not be recorded")) }
 	case "auth-agent-req@openssh.com":
 		return s.deny(ctx, "agent-forwarding", "agent forwarding is refused"), nil
 	case "x11-req":
@@ -153,21 +151,15 @@ func (s *session) deny(ctx context.Context, what, words string) bool {
 // run begins a shell, command or subsystem on the target and passes on what
 // either side sends, until it has ended.
 func (s *session) run(ctx context.Context, r *ssh.Request, kind, refusal string) {
-	reply := func(ok bool) {
-		if r.WantReply {
-			r.Reply(ok, nil)
-		}
-	}
 	a := s.conn.admission()
 	if !a.grant.allows(kind, a.target) {
-		reply(s.deny(ctx, kind, refusal))
+		s.dismiss(r, s.conn.refuse(ctx, kind, refusal))
 		return
 	}
 	rec, err := s.record(ctx, kind)
 	if err != nil {
 		s.conn.g.Log.Warn("no session without a recording", "grant", a.grant.ID, "error", err)
-		s.say(unrecordable(err))
-		reply(false)
+		s.dismiss(r, unrecordable(err))
 		return
 	}
 	reason := "it ended on the target"
@@ -176,25 +168,37 @@ func (s *session) run(ctx context.Context, r *ssh.Request, kind, refusal string)
 	if err != nil {
 		reason = wordsOf(err)
 		s.conn.g.Log.Warn("target not reached", "target", a.target.Name, "error", err)
-		s.say(reason)
-		reply(false)
+		s.dismiss(r, reason)
 		return
 	}
 	defer far.Close()
 	if err := s.begin(far, r); err != nil {
 		reason = "the target refused it"
-		s.say(reason)
-		reply(false)
+		s.dismiss(r, reason)
 		return
 	}
 	s.mu.Lock()
 	s.far = far
 	s.mu.Unlock()
-	reply(true)
+	reply(r, true)
 	s.greet(a, kind)
 	if why := s.pipe(ctx, rec, far, farRequests); why != "" {
 		reason = why
 	}
+}
+
+func reply(r *ssh.Request, ok bool) {
+	if r.WantReply {
+		r.Reply(ok, nil)
+	}
+}
+
+// dismiss ends a channel whose request was refused. The request is answered as
+// if it were not: clients drop words that come with a failed one.
+func (s *session) dismiss(r *ssh.Request, words string) {
+	reply(r, true)
+	s.say(words)
+	s.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{1}))
 }
 
 func unrecordable(err error) string {
