@@ -40,6 +40,16 @@ func describe(d *huma.OpenAPI) {
 }
 
 var schemaDocs = map[string]string{
+	"PoliciesRequest":   "What an agent signs to be given its policies.",
+	"Policies":          "What an agent checks and obeys: signed policies, and how the customer's keys came to be.",
+	"NewSignature":      "A signature of a decision.",
+	"NewKey":            "A key to be added.",
+	"KeysChanged":       "The first keys, or a change of keys to be signed.",
+	"KeySet":            "The keys that count for a customer's decisions.",
+	"Key":               "A key that the customer holds the private half of.",
+	"DecisionSignature": "A signature that was given to a decision.",
+	"Decision":          "A matter that becomes effective when the customer signs it.",
+	"ChangeKeys":        "A change of the keys that a customer's decisions are signed with.",
 	"Agent":             "An enrolled agent, with what became of its records.",
 	"Assignment":        "Who is responsible, since when and why.",
 	"Attachment":        "A document that a statement rests on, by name and SHA-256; the document stays with its owner.",
@@ -79,7 +89,6 @@ var schemaDocs = map[string]string{
 	"Overview":          "Verdicts by control and party.",
 	"PastVerdict":       "A verdict that was replaced.",
 	"Policy":            "The policy of a service in force for a subject.",
-	"PolicyVersion":     "The version that setting a policy gave.",
 	"Principal":         "Somebody, or something, that may use the API.",
 	"Reference":         "A piece of evidence.",
 	"Rejection":         "Why a record of an agent was refused, or that records never came.",
@@ -96,6 +105,9 @@ var schemaDocs = map[string]string{
 }
 
 var memberDocs = map[string]string{
+	"algorithm":      "ed25519 or webauthn",
+	"keys":           "the customer's keys",
+	"policies":       "signed policies",
 	"action":         "what was done, as in contact.read",
 	"actor":          "who did it: ROLE/ID",
 	"agent":          "id of the agent",
@@ -179,6 +191,7 @@ var memberDocs = map[string]string{
 }
 
 var parameterDocs = map[string]string{
+	"decision":      "id of the decision",
 	"Authorization": "Bearer and the enrolment token",
 	"contact":       "id of the contact",
 	"cursor":        "next of the former page",
