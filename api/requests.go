@@ -73,9 +73,11 @@ type NewEnrolmentToken struct {
 // NewPrincipal asks for a principal with a token of its own.
 type NewPrincipal struct {
 	Name   string `json:"name"`
-	Role   string `json:"role" enum:"provider-administrator,provider-auditor,customer-administrator,customer-viewer"`
+	Role   string `json:"role" enum:"provider-operator,provider-support,provider-security,provider-compliance,provider-administrator,provider-auditor,customer-owner,customer-administrator,customer-approver,customer-viewer,customer-auditor"`
 	Tenant string `json:"tenant,omitempty" doc:"required for customer roles"`
 	Days   int    `json:"days,omitempty" minimum:"0" maximum:"366" doc:"until it expires; 90 if missing"`
+	// Scope narrows the token to these actions; missing is all that the role may do.
+	Scope []string `json:"scope,omitempty" maxItems:"40" doc:"actions that the token is narrowed to; all that the role may do if missing"`
 }
 
 // NewPolicy sets a service's policy for a tenant or one of its VMs.

@@ -71,6 +71,7 @@ var floors = []struct {
 	{"internal/contract", 6, "use-case"},
 	{"internal/events", 6, "use-case"},
 	{"internal/fleet", 6, "use-case"},
+	{"internal/grant", 6, "use-case"},
 	{"internal/identity", 6, "use-case"},
 	{"internal/ingest", 6, "use-case"},
 	{"internal/matrix", 6, "use-case"},

@@ -23,6 +23,7 @@ import (
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
@@ -38,18 +39,22 @@ import (
 // MaxBodyBytes bounds the body of a request.
 const MaxBodyBytes = 5 << 20
 
-// Config is what the API stands on. All members are required.
+// Config is what the API stands on. All members are required but Granted.
 type Config struct {
 	Store      *store.Store
 	Identities *identity.Identities
 	Policy     *authz.Policy
-	Estate     *tenancy.Estate
-	Fleet      *fleet.Fleet
-	Contract   *contract.Contract
-	Consent    *consent.Book
-	Posture    *posture.Engine
-	Ledger     *ledger.Log
-	Verifier   Verifier
+	// Granted tells whether the principal holds a grant for the tenant that is in
+	// force now. Optional: without it nobody does. It is asked at every decision.
+	Granted  func(principal, tenant string) bool
+	Estate   *tenancy.Estate
+	Fleet    *fleet.Fleet
+	Contract *contract.Contract
+	Consent  *consent.Book
+	Posture  *posture.Engine
+	Ledger   *ledger.Log
+	Verifier Verifier
+	Grants   *grant.Grants
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses interface{ State() []ledger.WitnessState }
@@ -97,6 +102,7 @@ func New(cfg Config) *API {
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
 		a.addDecisions, a.addKeys,
+		a.addGrants,
 	} {
 		add()
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
@@ -66,7 +67,10 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &server{cfg: cfg}
 	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
-		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openConsent, s.openStores, s.openFaces, s.administrator,
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
+		s.openConsent,
+		s.openGrants,
+		s.openStores, s.openFaces, s.administrator,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -104,6 +108,7 @@ type server struct {
 	estate                 *tenancy.Estate
 	consent                *consent.Book
 	fleet                  *fleet.Fleet
+	grants                 *grant.Grants
 	broker                 *events.Broker
 	events                 eventstore.Store
 	metrics                metrics.Store
@@ -400,6 +405,7 @@ func (s *server) openFaces(context.Context) error {
 		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
+		Grants: s.grants, Granted: s.grants.Granted,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -463,6 +469,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
+		rungroup.Part{Name: "grants", Run: s.grants.Run},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "decisions", Run: s.consent.Run},
