@@ -165,20 +165,25 @@ type matrix struct {
 // holds the answer against the operation's rule. Nothing of the foreign tenant
 // may show.
 func TestEveryOperationForEveryCaller(t *testing.T) {
-	m := matrix{r: shared, own: newWorld(t, shared, "ownmark"), foreign: newWorld(t, shared, "alienmark"), home: shared.world(t, "homemark", true), settled: shared.Policy().Settled()}
+	m := matrix{r: shared, own: newWorld(t, shared, "ownmark"), foreign: newWorld(t, shared, "alienmark"), home: shared.world(t, "homemark", true), settled: true}
 	m.callers = callers(t, shared, m.own)
 	m.run(t)
 }
 
-// TestEveryOperationForTheOtherSetUp is the same for the first start's
-// credential alone, once before and once after the provider has an
-// administrator, whichever TestEveryOperationForEveryCaller did not see.
-func TestEveryOperationForTheOtherSetUp(t *testing.T) {
-	settled := shared.Policy().Settled()
-	shared.Policy().Settle(!settled)
-	defer shared.Policy().Settle(settled)
-	m := matrix{r: shared, own: newWorld(t, shared, "ownsetup"), foreign: newWorld(t, shared, "aliensetup"), home: shared.world(t, "homesetup", true), settled: !settled}
-	m.callers = []caller{{name: "set-up", by: access.Principal{Role: access.ProviderAdministrator, Kind: access.Setup}, token: shared.setup}}
+// TestEveryOperationBeforeTheSetUpIsFinished is the same for the first start's
+// credential while the provider has no administrator with a second factor.
+func TestEveryOperationBeforeTheSetUpIsFinished(t *testing.T) {
+	r, err := start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	m := matrix{r: r, own: newWorld(t, r, "ownsetup"), foreign: newWorld(t, r, "aliensetup"), home: r.world(t, "homesetup", true)}
+	m.callers = []caller{{name: "set-up", by: access.Principal{Role: access.ProviderAdministrator, Kind: access.Setup}, token: r.setup}}
 	m.run(t)
 }
 
@@ -257,7 +262,9 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 	t.Helper()
 	switch {
 	case want == 0 && a.status >= 200 && a.status < 300:
-	case want == 0 && a.status == alsoFine[op.OperationID]:
+	case want == 0 && slices.Contains(alsoFine[op.OperationID], a.status):
+	case want == 0 && op.OperationID == "create-attestation" && c.by.OfProvider() && whose != "the provider's own" && a.status == http.StatusUnprocessableEntity:
+		// It may attest what it answers for, and the duty is the customer's.
 	case want == 0 && ofPeople(op) && slices.Contains([]int{401, 404, 409, 422}, a.status) && a.header.Get("WWW-Authenticate") == "":
 	case want != 0 && a.status == want:
 	default:
@@ -286,9 +293,13 @@ func managesPeople(by access.Principal, of place, settled bool) int {
 	return allowed(may(by, access.ManagePeople, of, settled))
 }
 
-// alsoFine is an answer that says the caller may, but that it cannot be now.
-var alsoFine = map[string]int{
-	"get-catalogue": http.StatusNotFound,
+// alsoFine are answers that say that the caller may, but that it cannot be now,
+// or not with what was made up here.
+var alsoFine = map[string][]int{
+	"get-catalogue": {http.StatusNotFound},
+	"sign-decision": {http.StatusUnprocessableEntity}, // the signature is made up
+	"extend-grant":  {http.StatusConflict},            // it is not in force
+	"approve-grant": {http.StatusConflict},            // there are no keys to sign it with
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

@@ -34,7 +34,7 @@ func PrincipalOf(ctx context.Context) access.Principal {
 
 // open lists what is served without authentication: the description of the
 // API, and what agents call with credentials of their own.
-var open = map[string]bool{"/openapi.json": true, "/openapi.yaml": true, "/v1/enrol": true, "/v1/renew": true}
+var open = map[string]bool{"/openapi.json": true, "/openapi.yaml": true, "/v1/enrol": true, "/v1/renew": true, "/v1/agent/policies": true}
 
 // authenticate finds out who calls, by API token or console session.
 func (a *API) authenticate(next http.Handler) http.Handler {
@@ -151,6 +151,7 @@ func (t TenantPath) ref() string { return t.Tenant }
 func add[I, O any](a *API, r rule, op huma.Operation, f func(c call, in *I) (*O, error)) {
 	op.Metadata = map[string]any{RuleKey: string(r.action) + " " + r.scope}
 	op.MaxBodyBytes = MaxBodyBytes
+	a.mux.ruled[op.Method+" "+op.Path] = true
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		c := call{Context: ctx, by: PrincipalOf(ctx)}
 		if err := a.authorize(&c, r, in); err != nil {

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
@@ -34,11 +36,14 @@ import (
 	"github.com/demarc/demarc/internal/metrics"
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/service/all"
+	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 	"github.com/demarc/demarc/internal/wire"
@@ -70,7 +75,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
 		s.openConsent,
 		s.openGrants,
+		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
+		s.settle,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -107,6 +114,10 @@ type server struct {
 	posture                *posture.Engine
 	estate                 *tenancy.Estate
 	consent                *consent.Book
+	sshAuthority           *sshca.Authority
+	recorder               *recording.Recorder
+	gateway                *gateway.Gateway
+	ssh                    net.Listener // nil where no sessions are taken
 	fleet                  *fleet.Fleet
 	grants                 *grant.Grants
 	broker                 *events.Broker
@@ -303,7 +314,11 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+	return slices.Concat(
+		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
+		selfcheck.Kinds,
+		grant.Kinds,
+	)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -342,7 +357,14 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self},
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
+			fleet.Coverage{},
+			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
+			s.self,
+			s.openRights(),
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}},
+		},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -404,7 +426,7 @@ func (s *server) openStores(context.Context) (err error) {
 }
 
 func (s *server) openFaces(ctx context.Context) error {
-	if err := s.settle(ctx); err != nil {
+	if err := s.place(ctx); err != nil {
 		return err
 	}
 	s.api = httpapi.New(httpapi.Config{
@@ -412,6 +434,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
+		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -475,8 +498,10 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
+		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "grants", Run: s.grants.Run},
 		rungroup.Part{Name: "sign-in", Run: s.identities.Run},
+		rungroup.Part{Name: "gateway", Run: s.runGateway},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "decisions", Run: s.consent.Run},
