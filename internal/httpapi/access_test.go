@@ -280,6 +280,7 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
 	"create-principal": managesPeople,
 	"revoke-principal": managesPeople, "invite": managesPeople, "revoke-invitation": managesPeople, "remove-person": managesPeople, "change-role": managesPeople,
+	"add-identity-provider": managesPeople, "remove-identity-provider": managesPeople,
 }
 
 // ofPeople reports whether the operation is about signing in, or about what a
@@ -296,10 +297,11 @@ func managesPeople(by access.Principal, of place, settled bool) int {
 // alsoFine are answers that say that the caller may, but that it cannot be now,
 // or not with what was made up here.
 var alsoFine = map[string][]int{
-	"get-catalogue": {http.StatusNotFound},
-	"sign-decision": {http.StatusUnprocessableEntity}, // the signature is made up
-	"extend-grant":  {http.StatusConflict},            // it is not in force
-	"approve-grant": {http.StatusConflict},            // there are no keys to sign it with
+	"get-catalogue":         {http.StatusNotFound},
+	"add-identity-provider": {http.StatusUnprocessableEntity}, // nobody answers at the issuer
+	"sign-decision":         {http.StatusUnprocessableEntity}, // the signature is made up
+	"extend-grant":          {http.StatusConflict},            // it is not in force
+	"approve-grant":         {http.StatusConflict},            // there are no keys to sign it with
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

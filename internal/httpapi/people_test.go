@@ -13,7 +13,7 @@ import (
 // newPerson makes a person of the tenant, past signing in.
 func (w world) newPerson(t testing.TB, r *rig) string {
 	t.Helper()
-	p := store.SealedPerson{Handle: ident.New("h"), Credential: store.Credential{
+	p := store.SealedPerson{Handle: ident.New("h"), Sealed: []byte{}, Credential: store.Credential{
 		Principal: access.Principal{ID: ident.New("p"), Role: access.CustomerViewer, Tenant: w.tenant.ID, Kind: access.Person}, CreatedAt: time.Now(),
 	}}
 	if err := r.Store().Write(t.Context(), func(tx *store.Tx) error { return tx.InsertPerson(p) }); err != nil {
@@ -32,4 +32,14 @@ func (w world) newInvitation(t testing.TB, r *rig) string {
 		t.Fatal(err)
 	}
 	return v.ID
+}
+
+// newProvider gives the tenant an identity provider, past asking it.
+func (w world) newProvider(t testing.TB, r *rig) string {
+	t.Helper()
+	p := store.IdentityProvider{ID: ident.New("op"), Tenant: w.tenant.ID, Name: "own of " + w.vdc.Name, Issuer: "https://" + ident.New("op") + ".example", ClientID: "demarc", Sealed: []byte{}, CreatedAt: time.Now()}
+	if err := r.Store().Write(t.Context(), func(tx *store.Tx) error { return tx.InsertIdentityProvider(p) }); err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
 }

@@ -56,6 +56,9 @@ func (a *API) addIdentityProviders() {
 	a.addJourneys()
 }
 
+// callbackPath is where OpenID providers send the browser back to.
+const callbackPath = "/v1/sign-in/oidc/callback"
+
 // journeyPath is where the cookie of a journey is sent to.
 const journeyPath = "/v1/sign-in/oidc/"
 
@@ -77,7 +80,7 @@ func (a *API) addJourneys() {
 		}
 		return withCookies(api.Redirection{URL: to}, v.cookie(journeyCookie, ceremony, journeyPath, identity.CeremonyLength)), nil
 	})
-	op := get("finish-oidc-sign-in", "/v1/sign-in/oidc/callback", "Where an OpenID provider sends the browser back to")
+	op := get("finish-oidc-sign-in", callbackPath, "Where an OpenID provider sends the browser back to")
 	op.Responses = map[string]*huma.Response{"200": {Description: "a page that leads on", Content: map[string]*huma.MediaType{"text/html": {}}}}
 	addOpen(a, op, func(c call, v visitor, in *struct {
 		State string `query:"state" doc:"as it was given to the provider" maxLength:"200"`

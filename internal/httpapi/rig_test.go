@@ -219,6 +219,7 @@ type world struct {
 	grant      api.Grant
 	person     string
 	invitation string
+	provider   string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -256,7 +257,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
 	w.decision = w.propose(t, r, mark)
 	w.grant = w.newGrant(t, r, r.support)
-	w.person, w.invitation = w.newPerson(t, r), w.newInvitation(t, r)
+	w.person, w.invitation, w.provider = w.newPerson(t, r), w.newInvitation(t, r), w.newProvider(t, r)
 	return w
 }
 

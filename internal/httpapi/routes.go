@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,7 +31,7 @@ func (a *API) Routes() []string { return slices.Sorted(slices.Values(a.mux.patte
 func (a *API) Unauthorized() []string {
 	return slices.DeleteFunc(a.Routes(), func(pattern string) bool {
 		_, path, _ := strings.Cut(pattern, " ")
-		return a.mux.ruled[pattern] || open[path] || descriptions[path]
+		return a.mux.ruled[pattern] || open[path] || signInPaths[path] || descriptions[path]
 	})
 }
 
@@ -40,10 +41,6 @@ var descriptions = map[string]bool{"/openapi-3.0.json": true, "/openapi-3.0.yaml
 
 // Open lists the paths that are served without an API token or session.
 func Open() []string {
-	var out []string
-	for path := range open {
-		out = append(out, path)
-	}
-	slices.Sort(out)
-	return out
+	out := slices.Collect(maps.Keys(open))
+	return slices.Sorted(slices.Values(slices.AppendSeq(out, maps.Keys(signInPaths))))
 }
