@@ -93,6 +93,21 @@ var schemaDocs = map[string]string{
 	"VDC":               "A virtual data centre.",
 	"VM":                "A virtual machine.",
 	"Verdict":           "The state of one duty of one subject.",
+
+	"Activity":            "An act of the provider in a customer's environment, in words.",
+	"CloseIncident":       "What was found out about an incident.",
+	"Incident":            "Something that must not have happened, until the customer closes it.",
+	"NewProviderIdentity": "An identity to be registered.",
+	"Privileges":          "Rights that nobody uses, and roles wider than what is used of them.",
+	"ProviderIdentity":    "A name, key or network of the provider's people that must not be seen in a guest.",
+	"Review":              "One regular review, open or signed off.",
+	"ReviewInterval":      "How often a review is due.",
+	"ReviewItem":          "One thing to look at, or that was looked at.",
+	"ReviewPlan":          "How often a review is due, and when next.",
+	"ReviewSeen":          "An item as the reviewer saw it.",
+	"ReviewSignOff":       "What a reviewer says.",
+	"UnusedPrivilege":     "Somebody, or an account on a VM, that has rights and does not use them.",
+	"WideRole":            "A role of which a narrower one would do.",
 }
 
 var memberDocs = map[string]string{

@@ -17,17 +17,21 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/demarc/demarc/internal/activity"
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/incident"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/privilege"
 	"github.com/demarc/demarc/internal/responsibility"
+	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
@@ -49,11 +53,16 @@ type Config struct {
 	Verifier   Verifier
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
-	Witnesses interface{ State() []ledger.WitnessState }
-	Ingest    interface{ Status() ingest.Status }
-	Events    *events.Broker
-	Services  []service.Service
-	Keys      *keyring.Keyring
+	Witnesses  interface{ State() []ledger.WitnessState }
+	Ingest     interface{ Status() ingest.Status }
+	Events     *events.Broker
+	Reviews    *review.Reviews
+	Incidents  *incident.Incidents
+	Privileges *privilege.Privileges
+	Activity   *activity.Activity
+	Feed       *activity.Feed
+	Services   []service.Service
+	Keys       *keyring.Keyring
 	// AgentServer is the HTTPS address that agents enrol at.
 	AgentServer string
 	Version     string
@@ -90,6 +99,7 @@ func New(cfg Config) *API {
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+		a.addReviews, a.addActivity,
 	} {
 		add()
 	}

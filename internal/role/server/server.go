@@ -103,6 +103,7 @@ type server struct {
 	events                 eventstore.Store
 	metrics                metrics.Store
 	ingest                 *ingest.Ingest
+	over                   overseers
 	api                    *httpapi.API
 	handler, secureHandler http.Handler
 }
@@ -280,7 +281,7 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+	return append(append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...), overseerKinds()...)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -318,8 +319,13 @@ func (s *server) openContract(ctx context.Context) error {
 		Store: s.store, Ledger: s.ledger, Accounts: s.bus, Keys: s.keys, Services: buyable(s.services, compiled), Now: s.cfg.Now,
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
+	if err := s.openOverseers(); err != nil {
+		return err
+	}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self},
+		Catalogue: compiled, Services: s.services,
+		Sources:   append([]posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self}, s.overseerSources()...),
+		Observers: s.overseerObservers(),
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -327,6 +333,7 @@ func (s *server) openContract(ctx context.Context) error {
 		return err
 	}
 	s.estate.Judge = s.posture
+	s.judgeOverseers()
 	s.fleet = &fleet.Fleet{
 		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()) + string(s.busCA), Pin: s.authority.Pin(),
 		BusURLs: s.bus.URLs(), Now: s.cfg.Now, Log: s.cfg.Log.With("part", "fleet"),
@@ -383,7 +390,8 @@ func (s *server) openStores(context.Context) (err error) {
 func (s *server) openFaces(context.Context) error {
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
-		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
+		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker,
+		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed, Services: s.services, Keys: s.keys,
 		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 	})
 	mux := http.NewServeMux()
@@ -450,6 +458,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
+		rungroup.Part{Name: "overseers", Run: s.oversee},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
 			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {
