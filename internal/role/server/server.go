@@ -326,7 +326,7 @@ func (s *server) openContract(ctx context.Context) error {
 		Catalogue: compiled, Services: s.services,
 		Sources:   append([]posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self}, s.overseerSources()...),
 		Observers: s.overseerObservers(),
-		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
+		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
 	if err != nil {
