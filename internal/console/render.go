@@ -21,11 +21,47 @@ type frame struct {
 	// Page is the template's name.
 	Page string
 	// Me is the visitor; without an id nobody is signed in.
-	Me       api.Principal
-	Provider bool
+	Me api.Principal
 	// Tenant is set on the pages of a tenant.
 	Tenant string
-	Body   any
+	// Main, Tabs and Views are the navigation: of the provider, of the tenant,
+	// and of the section that the page belongs to.
+	Main, Tabs, Views []tab
+	// Scripts and Styles are what the page needs besides the console's own.
+	Scripts, Styles []string
+	Body            any
+}
+
+// extras are the scripts and styles that only some pages need.
+var extras = map[string][]string{
+	"login": {"passkey.js"}, "join": {"passkey.js"}, "account": {"passkey.js"}, "request": {"passkey.js"}, "decision": {"passkey.js"},
+	"keys": {"passkey.js"}, "session": {"terminal.js", "player.js", "terminal.css"},
+}
+
+// frame is what goes around a page.
+func (v *visit) frame(page, title string, body any) frame {
+	f := frame{Title: title, Page: page, Me: v.me, Tenant: v.tenant(), Body: body}
+	for _, name := range extras[page] {
+		if strings.HasSuffix(name, ".css") {
+			f.Styles = append(f.Styles, name)
+		} else {
+			f.Scripts = append(f.Scripts, name)
+		}
+	}
+	if v.me.ID == "" {
+		return f
+	}
+	if f.Tenant != "" {
+		f.Tabs, f.Views = navigate(tenantSections, []string{"tenants", f.Tenant}, page, v.me)
+		page = ""
+	}
+	if v.ofProvider() {
+		var views []tab
+		if f.Main, views = navigate(providerSections, nil, page, v.me); f.Tenant == "" {
+			f.Views = views
+		}
+	}
+	return f
 }
 
 func parsePages(a assets, now func() time.Time) (pages, error) {
@@ -56,7 +92,7 @@ func parsePages(a assets, now func() time.Time) (pages, error) {
 
 // render writes a page whole or, if its template fails, a plain error.
 func (c *Console) render(v *visit, status int, name, title string, body any) {
-	f := frame{Title: title, Page: name, Me: v.me, Provider: v.ofProvider(), Tenant: v.tenant(), Body: body}
+	f := v.frame(name, title, body)
 	var b bytes.Buffer
 	if err := c.execute(&b, name, f); err != nil {
 		c.cfg.Log.ErrorContext(v, "console page cannot be drawn", "page", name, "error", err)

@@ -53,6 +53,7 @@ func vocabulary(a assets, now func() time.Time) template.FuncMap {
 		"actor":    actor,
 		"brief":    brief,
 		"lasting":  lasting,
+		"role":     func(s string) string { return strings.ReplaceAll(s, "-", " ") },
 		"pretty":   pretty,
 		"short":    short,
 		"clause":   clause,

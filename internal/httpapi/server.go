@@ -19,10 +19,12 @@ import (
 
 	"github.com/demarc/demarc/internal/activity"
 	"github.com/demarc/demarc/internal/authz"
+	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/incident"
 	"github.com/demarc/demarc/internal/ingest"
@@ -30,6 +32,7 @@ import (
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/privilege"
+	"github.com/demarc/demarc/internal/reach"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/service"
@@ -40,17 +43,22 @@ import (
 // MaxBodyBytes bounds the body of a request.
 const MaxBodyBytes = 5 << 20
 
-// Config is what the API stands on. All members are required.
+// Config is what the API stands on. All members are required but Granted.
 type Config struct {
 	Store      *store.Store
 	Identities *identity.Identities
 	Policy     *authz.Policy
-	Estate     *tenancy.Estate
-	Fleet      *fleet.Fleet
-	Contract   *contract.Contract
-	Posture    *posture.Engine
-	Ledger     *ledger.Log
-	Verifier   Verifier
+	// Granted tells whether the principal holds a grant for the tenant that is in
+	// force now. Optional: without it nobody does. It is asked at every decision.
+	Granted  func(principal, tenant string) bool
+	Estate   *tenancy.Estate
+	Fleet    *fleet.Fleet
+	Contract *contract.Contract
+	Consent  *consent.Book
+	Posture  *posture.Engine
+	Ledger   *ledger.Log
+	Verifier Verifier
+	Grants   *grant.Grants
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses  interface{ State() []ledger.WitnessState }
@@ -63,6 +71,9 @@ type Config struct {
 	Feed       *activity.Feed
 	Services   []service.Service
 	Keys       *keyring.Keyring
+	// ProviderNetworks are those that the provider's people may come from; none
+	// means any. Optional.
+	ProviderNetworks reach.Networks
 	// AgentServer is the HTTPS address that agents enrol at.
 	AgentServer string
 	Version     string
@@ -100,6 +111,8 @@ func New(cfg Config) *API {
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
 		a.addReviews, a.addActivity,
+		a.addDecisions, a.addKeys,
+		a.addGrants,
 	} {
 		add()
 	}
@@ -156,6 +169,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 			details[i] = &huma.ErrorDetail{Message: faultText(f), Location: f.At.String()}
 		}
 		return huma.Error422UnprocessableEntity("the catalogue is refused", details...)
+	case signatureProblem(err) != nil:
+		return signatureProblem(err)
 	case errors.Is(err, estate.ErrInvalid):
 		return huma.Error422UnprocessableEntity(words(err, estate.ErrInvalid))
 	case errors.Is(err, store.ErrNotFound):
