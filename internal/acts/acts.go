@@ -20,10 +20,20 @@ type Act struct {
 	Access bool
 }
 
-// Of returns what an action means; ok is false if nobody has said so.
+// Of returns what an action means; ok is false if nobody has said so. An action
+// that says more than another, as session.refuse.target than session.refuse,
+// means the same.
 func Of(action string) (a Act, ok bool) {
-	a, ok = table[action]
-	return a, ok
+	for {
+		if a, ok = table[action]; ok {
+			return a, true
+		}
+		i := strings.LastIndexByte(action, '.')
+		if i < 0 {
+			return Act{}, false
+		}
+		action = action[:i]
+	}
 }
 
 // All returns the actions that have words.

@@ -41,8 +41,39 @@ var table = map[string]Act{
 	"session.start":    {Words: "signed in to the console"},
 
 	// Ledger.
-	"ledger.key":        {Words: "signed the ledger with its first key", Needs: access.RotateLedgerKey},
+	"ledger.key.begin":  {Words: "began to sign the ledger"},
 	"ledger.key.rotate": {Words: "began to sign the ledger with a new key", Needs: access.RotateLedgerKey},
+
+	// Access to environments.
+	"grant.request":        {Words: "asked for access", Needs: access.RequestAccess, Access: true},
+	"grant.ask":            {Words: "asked for more information before deciding about access", Needs: access.DecideAccess, Access: true},
+	"grant.answer":         {Words: "answered what was asked about access", Needs: access.RequestAccess, Access: true},
+	"grant.propose":        {Words: "put the terms of access up for signature", Needs: access.DecideAccess, Access: true},
+	"grant.approve":        {Words: "approved access", Needs: access.DecideAccess, Access: true},
+	"grant.refuse":         {Words: "refused access", Needs: access.DecideAccess, Access: true},
+	"grant.revoke":         {Words: "ended access before its time", Needs: access.RevokeAccess, Access: true},
+	"grant.withdraw":       {Words: "withdrew a request for access", Needs: access.RequestAccess, Access: true},
+	"grant.close":          {Words: "gave access back", Needs: access.RequestAccess, Access: true},
+	"grant.lapse":          {Words: "let a request for access lapse, which nobody answered in time", Access: true},
+	"grant.begin":          {Words: "let access begin", Access: true},
+	"grant.expire":         {Words: "ended access as its time was over", Access: true},
+	"grant.break-glass":    {Words: "took access in an emergency, without approval", Needs: access.BreakGlass, Access: true},
+	"grant.notice":         {Words: "gave notice of what was done in an emergency", Needs: access.BreakGlass, Access: true},
+	"grant.notice-overdue": {Words: "found the notice of emergency access overdue", Access: true},
+	"grant.acknowledge":    {Words: "acknowledged the notice of emergency access", Needs: access.DecideAccess, Access: true},
+	"grant.dispute":        {Words: "disputed the notice of emergency access", Needs: access.DecideAccess, Access: true},
+	"session.open":         {Words: "opened a session", Needs: access.UseAccess, Access: true},
+	"session.record":       {Words: "recorded a part of a session"},
+	"session.end":          {Words: "ended a session", Access: true},
+	"session.cut":          {Words: "found a session cut off: up to a second of its recording is lost", Access: true},
+
+	// Decisions.
+	"decision.propose":  {Words: "put a decision up for signature"},
+	"decision.sign":     {Words: "signed a decision", Needs: access.SignDecision},
+	"decision.withdraw": {Words: "withdrew a decision before it was signed"},
+	"decision.expire":   {Words: "found a decision expired, which nobody signed in time"},
+	"key-set.first":     {Words: "added the first key that decisions are signed with", Needs: access.ManageKeys},
+	"key-set.change":    {Words: "changed the keys that decisions are signed with", Needs: access.ManageKeys},
 
 	// Reviews and incidents.
 	"review.open":              {Words: "opened a review"},

@@ -86,11 +86,11 @@ func CheckIdentity(kind, value string) (string, error) {
 
 func checkNetwork(value string) (string, error) {
 	p, err := netip.ParsePrefix(value)
-	if a, aerr := netip.ParseAddr(value); aerr == nil {
+	if a, aerr := netip.ParseAddr(value); aerr == nil && a.Zone() == "" {
 		a = a.Unmap()
 		p, err = netip.PrefixFrom(a, a.BitLen()), nil
 	}
-	if err != nil || p.Addr().Zone() != "" {
+	if err != nil {
 		return "", fmt.Errorf("%w: a network is an address or a prefix such as 192.0.2.0/24", estate.ErrInvalid)
 	}
 	least := 8

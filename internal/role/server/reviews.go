@@ -43,7 +43,7 @@ func (s *server) openOverseers() error {
 		Store: s.store, Ledger: s.ledger, Networks: s.cfg.ManagementNetworks, Now: s.cfg.Now, Log: log.With("part", "incidents"),
 	}
 	s.over.privileges = &privilege.Privileges{Store: s.store, Policy: permissions(s.policy), Now: s.cfg.Now, Log: log.With("part", "privileges")}
-	s.over.activity = &activity.Activity{Store: s.store, Subjects: map[string]activity.Describer{"vm": nameVM}}
+	s.over.activity = &activity.Activity{Store: s.store, Subjects: map[string]activity.Describer{"vm": nameVM, "grant": nameGrant}}
 	s.over.feed = &activity.Feed{Activity: s.over.activity, Log: log.With("part", "activity")}
 	return nil
 }
@@ -73,6 +73,14 @@ func (s *server) oversee(ctx context.Context) error {
 func nameVM(tx *store.Tx, id string) (string, error) {
 	vm, err := tx.VMByID(id)
 	return vm.Name, err
+}
+
+func nameGrant(tx *store.Tx, id string) (string, error) {
+	g, err := tx.Grant("", id)
+	if err != nil || g.Ticket == "" {
+		return "", err
+	}
+	return "for ticket " + g.Ticket, nil
 }
 
 // permitted says what roles permit.
