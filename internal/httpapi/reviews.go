@@ -20,7 +20,7 @@ type ReviewPath struct {
 
 // PlanPath names a kind of review.
 type PlanPath struct {
-	ReviewKind string `path:"review-kind" doc:"logs or network" maxLength:"20"`
+	Plan string `path:"plan" doc:"logs or network" maxLength:"20"`
 }
 
 // addReviews adds the reviews of tenants and the same for the provider.
@@ -47,12 +47,12 @@ func (a *API) addReviews() {
 	add(a, tenant(access.Look), get("list-review-plans", "/v1/tenants/{tenant}/review-plans", "How often reviews are due"), func(c call, in *struct{ TenantPath }) (*list[api.ReviewPlan], error) {
 		return a.reviewPlans(c)
 	})
-	add(a, tenant(access.ScheduleReviews), put("set-review-interval", "/v1/tenants/{tenant}/review-plans/{review-kind}", "Change how often a review is due"), func(c call, in *struct {
+	add(a, tenant(access.ScheduleReviews), put("set-review-interval", "/v1/tenants/{tenant}/review-plans/{plan}", "Change how often a review is due"), func(c call, in *struct {
 		TenantPath
 		PlanPath
 		Body api.ReviewInterval
 	}) (*body[api.ReviewPlan], error) {
-		return a.setInterval(c, in.ReviewKind, in.Body)
+		return a.setInterval(c, in.Plan, in.Body)
 	})
 
 	add(a, provider(access.Look), get("list-provider-reviews", "/v1/provider/reviews", "Reviews of the provider's own logs, newest first"),
@@ -68,12 +68,12 @@ func (a *API) addReviews() {
 		})
 	add(a, provider(access.Look), get("list-provider-review-plans", "/v1/provider/review-plans", "How often reviews of the provider are due"),
 		func(c call, _ *struct{}) (*list[api.ReviewPlan], error) { return a.reviewPlans(c) })
-	add(a, provider(access.ScheduleReviews), put("set-provider-review-interval", "/v1/provider/review-plans/{review-kind}", "Change how often a review of the provider is due"),
+	add(a, provider(access.ScheduleReviews), put("set-provider-review-interval", "/v1/provider/review-plans/{plan}", "Change how often a review of the provider is due"),
 		func(c call, in *struct {
 			PlanPath
 			Body api.ReviewInterval
 		}) (*body[api.ReviewPlan], error) {
-			return a.setInterval(c, in.ReviewKind, in.Body)
+			return a.setInterval(c, in.Plan, in.Body)
 		})
 }
 
