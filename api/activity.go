@@ -88,7 +88,7 @@ func (c *Client) CreateProviderIdentity(ctx context.Context, in NewProviderIdent
 
 // RemoveProviderIdentity takes an identity off the register.
 func (c *Client) RemoveProviderIdentity(ctx context.Context, id string) error {
-	return c.do(ctx, call{method: http.MethodPost, segments: ofTenant("", "identities", id, "remove")}, nil)
+	return c.do(ctx, call{method: http.MethodPost, segments: within("", "identities", id, "remove")}, nil)
 }
 
 // Privileges are the rights that are not used, or wider than what is used.
@@ -118,5 +118,5 @@ type WideRole struct {
 
 // Privileges reports unused rights of a tenant; the provider's if tenant is empty.
 func (c *Client) Privileges(ctx context.Context, tenant string) (Privileges, error) {
-	return get[Privileges](ctx, c, nil, ofTenant(tenant, "privileges")...)
+	return get[Privileges](ctx, c, nil, within(tenant, "privileges")...)
 }

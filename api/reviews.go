@@ -72,9 +72,9 @@ type ReviewInterval struct {
 	EveryDays int `json:"every_days" doc:"how often it is due, within the bounds of the plan" minimum:"1" maximum:"366"`
 }
 
-// ofTenant are the segments below which a tenant's matters lie, or the
+// within are the segments below which a tenant's matters lie, or the
 // provider's if tenant is empty.
-func ofTenant(tenant string, rest ...string) []string {
+func within(tenant string, rest ...string) []string {
 	if tenant == "" {
 		return append([]string{"v1", "provider"}, rest...)
 	}
@@ -83,28 +83,28 @@ func ofTenant(tenant string, rest ...string) []string {
 
 // Reviews lists a tenant's reviews, newest first; the provider's if tenant is empty.
 func (c *Client) Reviews(ctx context.Context, tenant string) iter.Seq2[Review, error] {
-	return list[Review](ctx, c, nil, ofTenant(tenant, "reviews")...)
+	return list[Review](ctx, c, nil, within(tenant, "reviews")...)
 }
 
 // Review reads one review with what there is to look at.
 func (c *Client) Review(ctx context.Context, tenant, id string) (Review, error) {
-	return get[Review](ctx, c, nil, ofTenant(tenant, "reviews", id)...)
+	return get[Review](ctx, c, nil, within(tenant, "reviews", id)...)
 }
 
 // SignOffReview signs a review off, for good.
 func (c *Client) SignOffReview(ctx context.Context, tenant, id string, in ReviewSignOff) (Review, error) {
-	return post[Review](ctx, c, in, ofTenant(tenant, "reviews", id, "sign-off")...)
+	return post[Review](ctx, c, in, within(tenant, "reviews", id, "sign-off")...)
 }
 
 // ReviewPlans says how often a tenant's reviews are due; the provider's if
 // tenant is empty.
 func (c *Client) ReviewPlans(ctx context.Context, tenant string) iter.Seq2[ReviewPlan, error] {
-	return list[ReviewPlan](ctx, c, nil, ofTenant(tenant, "review-plans")...)
+	return list[ReviewPlan](ctx, c, nil, within(tenant, "review-plans")...)
 }
 
 // SetReviewInterval changes how often reviews of a kind are due.
 func (c *Client) SetReviewInterval(ctx context.Context, tenant, kind string, in ReviewInterval) (ReviewPlan, error) {
 	var out ReviewPlan
-	err := c.do(ctx, call{method: http.MethodPut, segments: ofTenant(tenant, "review-plans", kind), body: in}, &out)
+	err := c.do(ctx, call{method: http.MethodPut, segments: within(tenant, "review-plans", kind), body: in}, &out)
 	return out, err
 }

@@ -48,10 +48,6 @@ func (s *server) openOverseers() error {
 	return nil
 }
 
-func (s *server) overseerSources() []posture.Source {
-	return []posture.Source{review.Source{}, s.over.incidents, s.over.privileges}
-}
-
 func (s *server) overseerObservers() []posture.Observer {
 	return []posture.Observer{s.over.reviews, s.over.incidents, s.over.privileges}
 }

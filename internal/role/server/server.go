@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,6 +36,7 @@ import (
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
@@ -306,7 +308,12 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append(append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind}, selfcheck.Kinds...), overseerKinds()...)
+	return slices.Concat(
+		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
+		selfcheck.Kinds,
+		grant.Kinds,
+		overseerKinds(),
+	)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -348,8 +355,16 @@ func (s *server) openContract(ctx context.Context) error {
 		return err
 	}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Observers: s.overseerObservers(),
-		Sources: append(s.overseerSources(), fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self, s.openRights()),
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
+			fleet.Coverage{},
+			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
+			s.self,
+			s.openRights(),
+			review.Source{}, s.over.incidents, s.over.privileges,
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}},
+		},
+		Observers: s.overseerObservers(),
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -412,7 +427,7 @@ func (s *server) openStores(context.Context) (err error) {
 }
 
 func (s *server) openFaces(ctx context.Context) error {
-	if err := s.settle(ctx); err != nil {
+	if err := s.place(ctx); err != nil {
 		return err
 	}
 	s.api = httpapi.New(httpapi.Config{
