@@ -365,7 +365,7 @@ func (s *server) openContract(ctx context.Context) error {
 			grant.Environments{Sessions: sessions{s}},
 		},
 		Observers: s.overseerObservers(),
-		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
+		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
 	if err != nil {
