@@ -72,7 +72,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openConsent,
 		s.openGrants,
 		s.openStores, s.openFaces, s.administrator,
-		s.settle,
+		s.lookAtSetUp,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())

@@ -22,9 +22,9 @@ func (s *server) openRights() *rights.Source {
 	return src
 }
 
-// settle tells the policy whether the set-up is finished, and has the provider
+// lookAtSetUp tells the policy whether the set-up is finished, and has the provider
 // judged again if that has changed.
-func (s *server) settle(ctx context.Context) error {
+func (s *server) lookAtSetUp(ctx context.Context) error {
 	settled := false
 	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
 		_, settled, err = tx.SetUp(s.cfg.Now())
@@ -37,12 +37,12 @@ func (s *server) settle(ctx context.Context) error {
 	return s.store.Write(ctx, func(tx *store.Tx) error { return s.posture.Rejudge(tx, evidence.Provider) })
 }
 
-// followSetUp settles until ctx ends.
+// followSetUp looks until ctx ends.
 func (s *server) followSetUp(ctx context.Context) error {
 	tick := time.NewTicker(settling)
 	defer tick.Stop()
 	for {
-		if err := s.settle(ctx); err != nil && ctx.Err() == nil {
+		if err := s.lookAtSetUp(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Error("see whether the provider has an administrator", "error", err)
 		}
 		select {
