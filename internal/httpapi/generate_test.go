@@ -35,7 +35,7 @@ type generator struct {
 func (w world) refs() map[string]string {
 	return map[string]string{
 		"tenant": w.tenant.ID, "vdc": w.vdc.ID, "vm": w.vm.ID, "contact": w.contact.ID, "subscription": w.subscription.ID,
-		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID,
+		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation,
 		"decision": w.decision.ID, "grant": w.grant.ID,
 	}
 }
@@ -56,6 +56,7 @@ var uses = map[string]bool{
 	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true, "withdraw-decision": true, "sign-decision": true,
 	"approve-grant": true, "extend-grant": true, "notify-grant": true, "ask-grant": true, "answer-grant": true, "refuse-grant": true, "revoke-grant": true,
 	"close-grant": true, "acknowledge-grant": true, "dispute-grant": true,
+	"remove-person": true, "revoke-invitation": true,
 }
 
 // request makes a request about the world, below the tenant of that reference.
@@ -63,6 +64,7 @@ func (g generator) request(w world, tenant string) request {
 	g.t.Helper()
 	refs := w.refs()
 	refs["kind"], refs["service"], refs["index"], refs["name"], refs["version"] = "vm.coverage", "hardening", "0", "iso27017-cld", "1.0.0"
+	refs["session"], refs["token"], refs["authenticator"] = "s-none", "k-none", "a-none"
 	refs["duty"], refs["path"] = "CLD.9.5.2/C-4.4b", "checkpoint"
 	if g.op.OperationID == "refresh-vm" {
 		refs["vm"] = w.token.VMName // it has an agent
@@ -140,6 +142,10 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["grant"] = w.emergency(g.t, g.r, g.r.support, false).ID
 	case "acknowledge-grant", "dispute-grant":
 		refs["grant"] = w.emergency(g.t, g.r, g.r.support, true).ID
+	case "remove-person":
+		refs["person"] = w.newPerson(g.t, g.r)
+	case "revoke-invitation":
+		refs["invitation"] = w.newInvitation(g.t, g.r)
 	case "revoke-principal":
 		refs["principal"] = w.principal(g.t, g.r, access.CustomerViewer, "fresh").ID
 	}
@@ -168,8 +174,11 @@ func (g generator) value(s *huma.Schema, name string, w world) any {
 		if g.op.OperationID == "change-keys" {
 			out["add"], _ = g.known("add", w)
 		}
-		if g.op.OperationID == "create-principal" {
+		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" {
 			out["role"], out["tenant"] = string(access.CustomerViewer), w.tenant.ID
+		}
+		if g.op.OperationID == "change-role" {
+			delete(out, "tenant")
 		}
 		return out
 	case s.Type == "array":
@@ -238,6 +247,10 @@ func (g generator) known(name string, w world) (any, bool) {
 		return []api.NewKey{{Algorithm: "ed25519", Public: public}}, true
 	case "public_key":
 		return enrolment(g.t)["public_key"], true
+	case "login", "password", "invitation", "code", "client", "device", "provider":
+		return "wrong for everybody", true
+	case "credential":
+		return map[string]any{}, true
 	case "hostname", "machine_id", "software", "nonce", "agent":
 		return "x", true
 	}

@@ -217,6 +217,8 @@ type world struct {
 	key      signing
 	decision api.Decision
 	grant    api.Grant
+	person       string
+	invitation   string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -254,6 +256,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
 	w.decision = w.propose(t, r, mark)
 	w.grant = w.newGrant(t, r, r.support)
+	w.person, w.invitation = w.newPerson(t, r), w.newInvitation(t, r)
 	return w
 }
 

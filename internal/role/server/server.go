@@ -96,7 +96,7 @@ type server struct {
 	verifier               *ledger.Verifier
 	identities             *identity.Identities
 	policy                 *authz.Policy
-	firstToken             string
+	firstToken, joinLink   string
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
@@ -191,7 +191,7 @@ func (s *server) openLedger(ctx context.Context) error {
 	if s.policy, err = authz.New(); err != nil {
 		return err
 	}
-	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
+	s.openIdentities()
 	return nil
 }
 
@@ -202,7 +202,10 @@ func (s *server) administrator(ctx context.Context) (err error) {
 	s.firstToken, err = s.identities.FirstStart(ctx, func(token string) error {
 		return durable.WriteFile(filepath.Join(s.cfg.DataDir, TokenFile), []byte(token+"\n"), 0o600)
 	})
-	return err
+	if err != nil || s.firstToken == "" {
+		return err
+	}
+	return s.inviteFirst(ctx)
 }
 
 // listen takes the addresses early: a port that is taken ends the start before
@@ -402,7 +405,10 @@ func (s *server) openStores(context.Context) (err error) {
 	return nil
 }
 
-func (s *server) openFaces(context.Context) error {
+func (s *server) openFaces(ctx context.Context) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
@@ -439,7 +445,7 @@ func (s *server) openFaces(context.Context) error {
 		all.Handle("/openapi.json", mux)
 		all.Handle("/healthz", mux)
 		all.Handle("/", pages)
-		*face.to = all
+		*face.to = s.api.RotateSessions(all)
 	}
 	return nil
 }
@@ -459,7 +465,7 @@ func (s *server) run(ctx context.Context) error {
 	log := s.cfg.Log
 	published := changes{s.bus, s.broker, log}
 	ready := rungroup.Part{Name: "ready", Run: func(ctx context.Context) error {
-		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken}
+		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken, JoinLink: s.joinLink}
 		log.Info("ready", "console", started.URL, "agents", started.AgentServer)
 		s.cfg.Ready(started)
 		<-ctx.Done()
@@ -473,6 +479,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
 		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "grants", Run: s.grants.Run},
+		rungroup.Part{Name: "sign-in", Run: s.identities.Run},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "decisions", Run: s.consent.Run},
