@@ -214,11 +214,11 @@ type world struct {
 	admin        api.Principal
 	viewer       api.Principal
 	// key is the owner's, and decision waits for its signature.
-	key        signing
-	decision   api.Decision
-	grant      api.Grant
-	person     string
-	invitation string
+	key      signing
+	decision api.Decision
+	grant    api.Grant
+	// person and invitation are made for the matrix of operations only.
+	person, invitation string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -256,7 +256,6 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
 	w.decision = w.propose(t, r, mark)
 	w.grant = w.newGrant(t, r, r.support)
-	w.person, w.invitation = w.newPerson(t, r), w.newInvitation(t, r)
 	return w
 }
 

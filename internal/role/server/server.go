@@ -97,6 +97,7 @@ type server struct {
 	identities             *identity.Identities
 	policy                 *authz.Policy
 	firstToken, joinLink   string
+	judgedSettled          bool // the provider was last judged with the set-up finished
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
