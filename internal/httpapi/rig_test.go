@@ -191,10 +191,16 @@ func must[T any](t testing.TB, r *rig, status int, q request) (v T) {
 	if res.status != status {
 		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, clip(res.body))
 	}
-	if res.body != "" {
-		if err := json.Unmarshal([]byte(res.body), &v); err != nil {
-			t.Fatalf("%s %s: %v: %s", q.method, q.path, err, res.body)
-		}
+	if res.body == "" {
+		return v
+	}
+	return decode[T](t, res)
+}
+
+func decode[T any](t testing.TB, res response) (v T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(res.body), &v); err != nil {
+		t.Fatalf("%v: %d %s", err, res.status, clip(res.body))
 	}
 	return v
 }
