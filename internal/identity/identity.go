@@ -54,6 +54,8 @@ type Identities struct {
 	// Settled, if set, is called once the provider has an administrator with a
 	// second factor; it may be called more than once.
 	Settled func()
+	// Cost of hashing passwords; zero is DefaultCost.
+	Cost Cost
 	// HTTP reaches identity providers; nil is a client with a timeout.
 	HTTP *http.Client
 
