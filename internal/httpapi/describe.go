@@ -13,9 +13,9 @@ import (
 func describe(d *huma.OpenAPI) {
 	for name, s := range d.Components.Schemas.Map() {
 		if of, ok := strings.CutPrefix(name, "List"); ok {
-			s.Description = "A page of a list: " + cmp.Or(schemaDocs[of], grantDocs[of])
+			s.Description = "A page of a list: " + cmp.Or(schemaDocs[of], grantDocs[of], peopleDocs[of])
 		} else if s.Description == "" {
-			s.Description = cmp.Or(schemaDocs[name], grantDocs[name])
+			s.Description = cmp.Or(schemaDocs[name], grantDocs[name], peopleDocs[name])
 		}
 		for member, ps := range s.Properties {
 			if ps.Ref == "" && ps.Description == "" {
