@@ -214,11 +214,11 @@ type world struct {
 	admin        api.Principal
 	viewer       api.Principal
 	// key is the owner's, and decision waits for its signature.
-	key      signing
-	decision api.Decision
-	grant    api.Grant
-	person       string
-	invitation   string
+	key        signing
+	decision   api.Decision
+	grant      api.Grant
+	person     string
+	invitation string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }

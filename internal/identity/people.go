@@ -245,6 +245,15 @@ func settled(tx *store.Tx) (bool, error) {
 	return false, nil
 }
 
+// SetUp tells whether the first start's credential stands, and whether the
+// provider has an administrator with a second factor.
+func (i *Identities) SetUp(tx *store.Tx, now time.Time) (credential, finished bool, err error) {
+	if credential, finished, err = tx.SetUp(now); err == nil && !finished {
+		finished, err = settled(tx)
+	}
+	return credential, finished, err
+}
+
 // Settle reports whether the provider has an administrator with a second
 // factor, and tells Settled if it has.
 func (i *Identities) Settle(ctx context.Context) (is bool, err error) {

@@ -22,9 +22,9 @@ func (s *server) openIdentities() {
 	}
 }
 
-// settle says where people reach the console, and whether the provider has an
+// place says where people reach the console, and whether the provider has an
 // administrator already.
-func (s *server) settle(ctx context.Context) error {
+func (s *server) place(ctx context.Context) error {
 	s.identities.Site = s.cfg.site(s.http.Addr(), s.https.Addr())
 	_, err := s.identities.Settle(ctx)
 	return err

@@ -408,7 +408,7 @@ func (s *server) openStores(context.Context) (err error) {
 }
 
 func (s *server) openFaces(ctx context.Context) error {
-	if err := s.settle(ctx); err != nil {
+	if err := s.place(ctx); err != nil {
 		return err
 	}
 	s.api = httpapi.New(httpapi.Config{

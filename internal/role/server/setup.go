@@ -18,7 +18,7 @@ const settling = 500 * time.Millisecond
 // once somebody asks.
 func (s *server) openRights() *rights.Source {
 	src := rights.New(s.policy, access.Doings)
-	src.SetUp, src.Unauthorized = (*store.Tx).SetUp, func() []string { return s.api.Unauthorized() }
+	src.SetUp, src.Unauthorized = s.identities.SetUp, func() []string { return s.api.Unauthorized() }
 	return src
 }
 
@@ -27,7 +27,7 @@ func (s *server) openRights() *rights.Source {
 func (s *server) settle(ctx context.Context) error {
 	settled := false
 	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
-		_, settled, err = tx.SetUp(s.cfg.Now())
+		_, settled, err = s.identities.SetUp(tx, s.cfg.Now())
 		return err
 	})
 	if err != nil || settled == s.policy.Settled() {
