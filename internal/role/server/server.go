@@ -346,7 +346,7 @@ func (s *server) openContract(ctx context.Context) error {
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
 		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self, s.openRights(),
-			grant.Privileged{Sessions: sessions{s}}, grant.Environments{Sessions: sessions{s}}},
+			grant.Privileged{Sessions: sessions{}}, grant.Environments{Sessions: sessions{}}},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
