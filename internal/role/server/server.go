@@ -25,6 +25,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
@@ -35,12 +36,14 @@ import (
 	"github.com/demarc/demarc/internal/metrics"
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
 	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/service/all"
+	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 	"github.com/demarc/demarc/internal/wire"
@@ -72,6 +75,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
 		s.openConsent,
 		s.openGrants,
+		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
 		s.settle,
 	} {
@@ -110,6 +114,10 @@ type server struct {
 	posture                *posture.Engine
 	estate                 *tenancy.Estate
 	consent                *consent.Book
+	sshAuthority           *sshca.Authority
+	recorder               *recording.Recorder
+	gateway                *gateway.Gateway
+	ssh                    net.Listener // nil where no sessions are taken
 	fleet                  *fleet.Fleet
 	grants                 *grant.Grants
 	broker                 *events.Broker
@@ -306,7 +314,11 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return slices.Concat([]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind}, selfcheck.Kinds, grant.Kinds)
+	return slices.Concat(
+		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
+		selfcheck.Kinds,
+		grant.Kinds,
+	)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -345,8 +357,14 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self, s.openRights(),
-			grant.Privileged{Sessions: sessions{}}, grant.Environments{Sessions: sessions{}}},
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
+			fleet.Coverage{},
+			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
+			s.self,
+			s.openRights(),
+			grant.Privileged{Sessions: sessions{}},
+			grant.Environments{Sessions: sessions{}},
+		},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -416,6 +434,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
+		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -482,6 +501,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "grants", Run: s.grants.Run},
 		rungroup.Part{Name: "sign-in", Run: s.identities.Run},
+		rungroup.Part{Name: "gateway", Run: s.runGateway},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "decisions", Run: s.consent.Run},
