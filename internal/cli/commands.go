@@ -30,6 +30,8 @@ type commands struct {
 	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: set, list."`
 	Services    servicesCmd     `cmd:"" group:"contract" help:"List the managed services."`
 
+	Access accessCmd `cmd:"" group:"estate" help:"Access of the provider's people to a customer's environment."`
+
 	Tenant  tenantCmd  `cmd:"" group:"estate" help:"Tenants: create, show, list, change."`
 	VDC     vdcCmd     `cmd:"" name:"vdc" group:"estate" help:"Virtual data centres: create, show, list."`
 	VM      vmCmd      `cmd:"" name:"vm" group:"estate" help:"Virtual machines: create, show, list, declare."`

@@ -79,6 +79,7 @@ var floors = []struct {
 	{"internal/ingest", 6, "use-case"},
 	{"internal/matrix", 6, "use-case"},
 	{"internal/posture", 6, "use-case"},
+	{"internal/rights", 6, "use-case"},
 	{"internal/selfcheck", 6, "use-case"},
 	{"internal/tenancy", 6, "use-case"},
 

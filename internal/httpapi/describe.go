@@ -13,9 +13,9 @@ import (
 func describe(d *huma.OpenAPI) {
 	for name, s := range d.Components.Schemas.Map() {
 		if of, ok := strings.CutPrefix(name, "List"); ok {
-			s.Description = "A page of a list: " + cmp.Or(schemaDocs[of], grantDocs[of])
+			s.Description = "A page of a list: " + cmp.Or(schemaDocs[of], grantDocs[of], peopleDocs[of])
 		} else if s.Description == "" {
-			s.Description = cmp.Or(schemaDocs[name], grantDocs[name])
+			s.Description = cmp.Or(schemaDocs[name], grantDocs[name], peopleDocs[name])
 		}
 		for member, ps := range s.Properties {
 			if ps.Ref == "" && ps.Description == "" {
@@ -46,11 +46,16 @@ var schemaDocs = map[string]string{
 	"Attachment":          "A document that a statement rests on, by name and SHA-256; the document stays with its owner.",
 	"Catalogue":           "A version of the contract.",
 	"CatalogueSource":     "A catalogue file.",
+	"Certificate":         "Lets the holder of a grant in at the gateway.",
+	"ChangeKeys":          "A change of the keys that a customer's decisions are signed with.",
 	"ChangeVM":            "What is declared about a VM; the whole declaration is replaced.",
+	"ConsoleTicket":       "Opens a web console, once and soon.",
 	"Contact":             "A person to be told. These members are all that is kept, and they are encrypted.",
 	"ControlState":        "The verdicts of one control for one party.",
 	"Counts":              "Duties by verdict.",
 	"Coverage":            "Which VMs a subscription covers: exactly one member is set.",
+	"Decision":            "A matter that becomes effective when the customer signs it.",
+	"DecisionSignature":   "A signature that was given to a decision.",
 	"Declaration":         "What the customer declares about a VM; duties compare with it what is seen.",
 	"Duty":                "One duty of the contract.",
 	"EndSubscription":     "When a subscription ends.",
@@ -61,24 +66,33 @@ var schemaDocs = map[string]string{
 	"Explanation":         "Everything about one duty of one subject.",
 	"Fact":                "The latest fact of a kind about a subject.",
 	"FactKind":            "A kind of fact.",
+	"GatewayKeys":         "What targets and users need to know of the gateway.",
 	"Identity":            "What an agent is given at enrolment and renewal.",
+	"Key":                 "A key that the customer holds the private half of.",
+	"KeySet":              "The keys that count for a customer's decisions.",
+	"KeysChanged":         "The first keys, or a change of keys to be signed.",
 	"LedgerEntry":         "One line of the ledger.",
 	"LedgerState":         "How the ledger stands.",
-	"Waiting":             "A store that takes no records now; agents and bus keep theirs.",
-	"Witness":             "How it stands with a witness of the ledger.",
 	"Matrix":              "Who is responsible for what.",
 	"MatrixRow":           "Who is responsible for one duty.",
+	"NewCertificate":      "A key to be certified under a grant.",
+	"NewConsole":          "A web console to be opened under a grant.",
 	"NewContact":          "A contact to be added, or to take another's place.",
 	"NewEnrolmentToken":   "A token to be made that enrols one machine.",
+	"NewKey":              "A key to be added.",
 	"NewPolicy":           "A service's policy for a tenant or one of its VMs.",
 	"NewPrincipal":        "A principal to be added, with a token of its own.",
+	"NewSignature":        "A signature of a decision.",
 	"NewStatement":        "An attestation or waiver to be made.",
 	"NewSubscription":     "A managed service to be bought.",
+	"NewTarget":           "A target to be registered.",
 	"NewTenant":           "A tenant to be added, or its new name.",
 	"NewVDC":              "A VDC to be added.",
 	"NewVM":               "A VM that runs already, to be registered.",
 	"Overview":            "Verdicts by control and party.",
 	"PastVerdict":         "A verdict that was replaced.",
+	"Policies":            "What an agent checks and obeys: signed policies, and how the customer's keys came to be.",
+	"PoliciesRequest":     "What an agent signs to be given its policies.",
 	"Policy":              "The policy of a service in force for a subject.",
 	"PolicyVersion":       "The version that setting a policy gave.",
 	"Principal":           "Somebody, or something, that may use the API.",
@@ -86,23 +100,19 @@ var schemaDocs = map[string]string{
 	"Rejection":           "Why a record of an agent was refused, or that records never came.",
 	"RenewRequest":        "What an agent signs to be given a new JWT.",
 	"Service":             "A managed service.",
+	"Session":             "The recording of a session in a tenant's environment.",
+	"SessionVerification": "Whether a recording is what was sealed.",
 	"Share":               "A part of the estate that one party is responsible for.",
 	"Statement":           "An attestation or a waiver.",
 	"Subject":             "What a verdict is about.",
 	"Subscription":        "A managed service bought for some VMs for some time.",
-	"Tenant":              "A customer of the provider.",
 	"Target":              "Something that sessions of the provider's people can reach.",
-	"NewTarget":           "A target to be registered.",
-	"GatewayKeys":         "What targets and users need to know of the gateway.",
-	"NewCertificate":      "A key to be certified under a grant.",
-	"Certificate":         "Lets the holder of a grant in at the gateway.",
-	"NewConsole":          "A web console to be opened under a grant.",
-	"ConsoleTicket":       "Opens a web console, once and soon.",
-	"Session":             "The recording of a session in a tenant's environment.",
-	"SessionVerification": "Whether a recording is what was sealed.",
+	"Tenant":              "A customer of the provider.",
 	"VDC":                 "A virtual data centre.",
 	"VM":                  "A virtual machine.",
 	"Verdict":             "The state of one duty of one subject.",
+	"Waiting":             "A store that takes no records now; agents and bus keep theirs.",
+	"Witness":             "How it stands with a witness of the ledger.",
 }
 
 // grantMemberDocs are of members and parameters that only grants have.
@@ -133,6 +143,9 @@ var grantDocs = map[string]string{
 }
 
 var memberDocs = map[string]string{
+	"algorithm":      "ed25519 or webauthn",
+	"keys":           "the customer's keys",
+	"policies":       "signed policies",
 	"action":         "what was done, as in contact.read",
 	"actor":          "who did it: ROLE/ID",
 	"agent":          "id of the agent",
@@ -216,6 +229,7 @@ var memberDocs = map[string]string{
 }
 
 var parameterDocs = map[string]string{
+	"decision":      "id of the decision",
 	"Authorization": "Bearer and the enrolment token",
 	"contact":       "id of the contact",
 	"cursor":        "next of the former page",

@@ -86,7 +86,7 @@ func (a *API) stream(r *http.Request, w http.ResponseWriter, may func() bool, wa
 // stillSees decides anew about a stream that runs: by the credentials that it
 // was asked for with, and by what their holder may do now.
 func (a *API) stillSees(r *http.Request, tenant string) bool {
-	p, err := a.caller(r)
+	p, err := a.callerBy(r, a.cfg.Identities.Peek)
 	if errors.Is(err, identity.ErrUnauthenticated) {
 		return false
 	}

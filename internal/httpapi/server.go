@@ -92,12 +92,12 @@ type Verifier interface {
 type API struct {
 	cfg  Config
 	huma huma.API
-	mux  *http.ServeMux
+	mux  *routes
 }
 
 // New returns the API with all its operations.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	a := &API{cfg: cfg, mux: newRoutes()}
 	hc := huma.DefaultConfig("demarc", cfg.Version)
 	hc.Info.Description = "Runs the shared-responsibility contract between a cloud provider and its customers."
 	hc.DocsPath, hc.SchemasPath = "", ""
@@ -110,7 +110,7 @@ func New(cfg Config) *API {
 	a.huma = humago.New(a.mux, hc)
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
-		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+		a.addAgents, a.addPrincipals, a.addSignIn, a.addJoin, a.addDevices, a.addPeople, a.addAccount, a.addIdentityProviders, a.addLedger, a.addExports, a.addEvents,
 		a.addDecisions, a.addKeys,
 		a.addGrants,
 		a.addTargets, a.addSessions,
@@ -157,6 +157,9 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 // problem makes an error of a use-case into problem details. Faults that are
 // not the caller's are logged and not shown.
 func (a *API) problem(ctx context.Context, err error) error {
+	if p := a.signInProblem(ctx, err); p != nil {
+		return p
+	}
 	var refusal *responsibility.Refusal
 	var status huma.StatusError
 	switch {

@@ -77,6 +77,9 @@ type Started struct {
 	URL, AgentServer string
 	// FirstToken is the administrator's token at the very first start, else "".
 	FirstToken string
+	// JoinLink is where the first administrator joins, at the very first start,
+	// else "".
+	JoinLink string
 }
 
 func (c *Config) setDefaults() error {

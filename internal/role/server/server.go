@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -37,6 +38,7 @@ import (
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
@@ -75,6 +77,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openGrants,
 		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
+		s.settle,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -98,7 +101,7 @@ type server struct {
 	verifier               *ledger.Verifier
 	identities             *identity.Identities
 	policy                 *authz.Policy
-	firstToken             string
+	firstToken, joinLink   string
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
@@ -197,7 +200,7 @@ func (s *server) openLedger(ctx context.Context) error {
 	if s.policy, err = authz.New(); err != nil {
 		return err
 	}
-	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
+	s.openIdentities()
 	return nil
 }
 
@@ -208,7 +211,10 @@ func (s *server) administrator(ctx context.Context) (err error) {
 	s.firstToken, err = s.identities.FirstStart(ctx, func(token string) error {
 		return durable.WriteFile(filepath.Join(s.cfg.DataDir, TokenFile), []byte(token+"\n"), 0o600)
 	})
-	return err
+	if err != nil || s.firstToken == "" {
+		return err
+	}
+	return s.inviteFirst(ctx)
 }
 
 // listen takes the addresses early: a port that is taken ends the start before
@@ -308,7 +314,11 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+	return slices.Concat(
+		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
+		selfcheck.Kinds,
+		grant.Kinds,
+	)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -347,7 +357,14 @@ func (s *server) openContract(ctx context.Context) error {
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self},
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
+			fleet.Coverage{},
+			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
+			s.self,
+			s.openRights(),
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}},
+		},
 		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
@@ -408,7 +425,10 @@ func (s *server) openStores(context.Context) (err error) {
 	return nil
 }
 
-func (s *server) openFaces(context.Context) error {
+func (s *server) openFaces(ctx context.Context) error {
+	if err := s.place(ctx); err != nil {
+		return err
+	}
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
@@ -446,7 +466,7 @@ func (s *server) openFaces(context.Context) error {
 		all.Handle("/openapi.json", mux)
 		all.Handle("/healthz", mux)
 		all.Handle("/", pages)
-		*face.to = all
+		*face.to = s.api.RotateSessions(all)
 	}
 	return nil
 }
@@ -466,7 +486,7 @@ func (s *server) run(ctx context.Context) error {
 	log := s.cfg.Log
 	published := changes{s.bus, s.broker, log}
 	ready := rungroup.Part{Name: "ready", Run: func(ctx context.Context) error {
-		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken}
+		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken, JoinLink: s.joinLink}
 		log.Info("ready", "console", started.URL, "agents", started.AgentServer)
 		s.cfg.Ready(started)
 		<-ctx.Done()
@@ -478,7 +498,9 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
+		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "grants", Run: s.grants.Run},
+		rungroup.Part{Name: "sign-in", Run: s.identities.Run},
 		rungroup.Part{Name: "gateway", Run: s.runGateway},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
