@@ -41,6 +41,12 @@ type commands struct {
 	Agent   agentCmd   `cmd:"" group:"estate" help:"Agents: enrol, list, revoke, refresh."`
 	Facts   factsCmd   `cmd:"" group:"estate" help:"Show the latest facts about a VM."`
 
+	Activity   activityCmd   `cmd:"" group:"audit" help:"What the provider did in a tenant, in words, newest first."`
+	Review     reviewCmd     `cmd:"" group:"audit" help:"Regular reviews of logs and networks: list, show, sign off, plan."`
+	Incident   incidentCmd   `cmd:"" group:"audit" help:"Incidents: list, close."`
+	Privileges privilegesCmd `cmd:"" group:"audit" help:"Rights that nobody uses, and roles wider than needed."`
+	Identity   identitiesCmd `cmd:"" name:"provider-identity" group:"audit" help:"Accounts, keys and networks of the provider's people, which must not be seen in a guest: list, add, remove."`
+
 	Ledger ledgerCmd `cmd:"" group:"audit" help:"The ledger of administrative acts."`
 	Verify verifyCmd `cmd:"" group:"audit" help:"Verify a ledger bundle without the server."`
 	Export exportCmd `cmd:"" group:"audit" help:"Export OSCAL documents or the customer responsibility matrix."`

@@ -300,6 +300,8 @@ var alsoFine = map[string][]int{
 	"sign-decision": {http.StatusUnprocessableEntity}, // the signature is made up
 	"extend-grant":  {http.StatusConflict},            // it is not in force
 	"approve-grant": {http.StatusConflict},            // there are no keys to sign it with
+
+	"sign-off-review": {http.StatusUnprocessableEntity}, "sign-off-provider-review": {http.StatusUnprocessableEntity}, // nothing was looked at
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

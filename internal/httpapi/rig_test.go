@@ -217,6 +217,8 @@ type world struct {
 	key        signing
 	decision   api.Decision
 	grant      api.Grant
+	review     string
+	incident   string
 	person     string
 	invitation string
 }
@@ -257,6 +259,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.decision = w.propose(t, r, mark)
 	w.grant = w.newGrant(t, r, r.support)
 	w.person, w.invitation = w.newPerson(t, r), w.newInvitation(t, r)
+	w.review, w.incident = w.openReview(t, r), w.newIncident(t, r)
 	return w
 }
 
