@@ -13,7 +13,7 @@ import (
 // newPerson makes a person of the tenant, past signing in.
 func (w world) newPerson(t testing.TB, r *rig) string {
 	t.Helper()
-	p := store.SealedPerson{Handle: ident.New("h"), Credential: store.Credential{
+	p := store.SealedPerson{Handle: ident.New("h"), Sealed: []byte{0}, Credential: store.Credential{
 		Principal: access.Principal{ID: ident.New("p"), Role: access.CustomerViewer, Tenant: w.tenant.ID, Kind: access.Person}, CreatedAt: time.Now(),
 	}}
 	if err := r.Store().Write(t.Context(), func(tx *store.Tx) error { return tx.InsertPerson(p) }); err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/incident"
@@ -33,9 +34,11 @@ import (
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/privilege"
 	"github.com/demarc/demarc/internal/reach"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/service"
+	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 )
@@ -59,6 +62,13 @@ type Config struct {
 	Ledger   *ledger.Log
 	Verifier Verifier
 	Grants   *grant.Grants
+	// Gateway, Recorder and SSH are those of sessions.
+	Gateway  *gateway.Gateway
+	Recorder *recording.Recorder
+	SSH      *sshca.Authority
+	// GatewayAddress is where the gateway listens, ProxyURL where web consoles
+	// are reached; empty where they are not.
+	GatewayAddress, ProxyURL string
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses  interface{ State() []ledger.WitnessState }
@@ -113,6 +123,7 @@ func New(cfg Config) *API {
 		a.addReviews, a.addActivity,
 		a.addDecisions, a.addKeys,
 		a.addGrants,
+		a.addTargets, a.addSessions,
 	} {
 		add()
 	}

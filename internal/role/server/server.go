@@ -25,6 +25,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
@@ -35,6 +36,7 @@ import (
 	"github.com/demarc/demarc/internal/metrics"
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
 	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/rights"
@@ -42,6 +44,7 @@ import (
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/service/all"
+	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 	"github.com/demarc/demarc/internal/wire"
@@ -73,6 +76,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
 		s.openConsent,
 		s.openGrants,
+		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
 		s.settle,
 	} {
@@ -111,6 +115,10 @@ type server struct {
 	posture                *posture.Engine
 	estate                 *tenancy.Estate
 	consent                *consent.Book
+	sshAuthority           *sshca.Authority
+	recorder               *recording.Recorder
+	gateway                *gateway.Gateway
+	ssh                    net.Listener // nil where no sessions are taken
 	fleet                  *fleet.Fleet
 	grants                 *grant.Grants
 	broker                 *events.Broker
@@ -436,6 +444,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
 		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
+		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -502,6 +511,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "grants", Run: s.grants.Run},
 		rungroup.Part{Name: "sign-in", Run: s.identities.Run},
+		rungroup.Part{Name: "gateway", Run: s.runGateway},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
 		rungroup.Part{Name: "overseers", Run: s.oversee},
