@@ -80,6 +80,10 @@ var table = map[string]Act{
 	"grant.dispute":        {Words: "disputed the notice of emergency access", Needs: access.DecideAccess, Access: true},
 	"session.open":         {Words: "opened a session", Needs: access.UseAccess, Access: true},
 	"session.record":       {Words: "recorded a part of a session"},
+	"session.refuse":       {Words: "tried in a session what the grant does not include, and was refused", Access: true},
+	"grant.certificate":    {Words: "was given a certificate for a session", Needs: access.UseAccess, Access: true},
+	"target.add":           {Words: "registered a target of sessions", Needs: access.ManageTargets},
+	"target.remove":        {Words: "removed a target of sessions", Needs: access.ManageTargets},
 	"session.end":          {Words: "ended a session", Access: true},
 	"session.cut":          {Words: "found a session cut off: up to a second of its recording is lost", Access: true},
 
