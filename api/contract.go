@@ -77,20 +77,15 @@ func (c *Client) FactKinds(ctx context.Context) iter.Seq2[FactKind, error] {
 	return list[FactKind](ctx, c, nil, "v1", "fact-kinds")
 }
 
-// PolicyVersion names a policy that was set.
-type PolicyVersion struct {
-	Version int64  `json:"version"`
-	Digest  string `json:"digest"`
-}
-
 // Policies lists the policies in force of a tenant and its VMs.
 func (c *Client) Policies(ctx context.Context, tenant string) iter.Seq2[Policy, error] {
 	return list[Policy](ctx, c, nil, "v1", "tenants", tenant, "policies")
 }
 
-// SetPolicy sets the policy of a service for a tenant or one of its VMs.
-func (c *Client) SetPolicy(ctx context.Context, tenant, service string, in NewPolicy) (PolicyVersion, error) {
-	var out PolicyVersion
+// SetPolicy proposes the policy of a service for a tenant or one of its VMs. It
+// comes into force when the decision that is returned is signed.
+func (c *Client) SetPolicy(ctx context.Context, tenant, service string, in NewPolicy) (Decision, error) {
+	var out Decision
 	err := c.do(ctx, call{
 		method: http.MethodPut, segments: []string{"v1", "tenants", tenant, "policies", service}, body: in,
 	}, &out)
@@ -134,8 +129,8 @@ func (c *Client) Statements(ctx context.Context, tenant, of string) iter.Seq2[St
 	return list[Statement](ctx, c, nil, ofStatements(tenant, of)...)
 }
 
-// CreateStatement attests a duty or waives it; tenant is "" for a duty about
-// the provider.
+// CreateStatement attests a duty, or waives one about the provider; tenant is ""
+// for a duty about the provider. For waivers of a tenant see ProposeWaiver.
 func (c *Client) CreateStatement(ctx context.Context, tenant, of string, in NewStatement) (Statement, error) {
 	return post[Statement](ctx, c, in, ofStatements(tenant, of)...)
 }

@@ -73,15 +73,19 @@ type NewEnrolmentToken struct {
 // NewPrincipal asks for a principal with a token of its own.
 type NewPrincipal struct {
 	Name   string `json:"name"`
-	Role   string `json:"role" enum:"provider-administrator,provider-auditor,customer-administrator,customer-viewer"`
+	Role   string `json:"role" enum:"provider-operator,provider-support,provider-security,provider-compliance,provider-administrator,provider-auditor,customer-owner,customer-administrator,customer-approver,customer-viewer,customer-auditor"`
 	Tenant string `json:"tenant,omitempty" doc:"required for customer roles"`
 	Days   int    `json:"days,omitempty" minimum:"0" maximum:"366" doc:"until it expires; 90 if missing"`
+	// Scope narrows the token to these actions; missing is all that the role may do.
+	Scope []string `json:"scope,omitempty" maxItems:"40" doc:"actions that the token is narrowed to; all that the role may do if missing"`
 }
 
 // NewPolicy sets a service's policy for a tenant or one of its VMs.
 type NewPolicy struct {
 	VM       string          `json:"vm,omitempty"`
 	Document json.RawMessage `json:"document"`
+	// Until is when agents stop to obey it; missing is until another replaces it.
+	Until *time.Time `json:"until,omitempty" doc:"agents obey it until then; missing is until another replaces it"`
 }
 
 // CatalogueSource is a catalogue file.

@@ -14,10 +14,11 @@ import (
 var plainHTTP, _ = NewHTTP(nil)
 
 // NewHTTP makes an HTTP client that trusts the certificate authorities in ca
-// (PEM) and no others; with an empty ca it trusts the machine's. It never
+// (PEM) and no others; with an empty ca it trusts the machine's. Where the
+// server asks for a client certificate, it shows one of certificates. It never
 // follows a redirect, since the API has none and a token must not follow one.
-func NewHTTP(ca []byte) (*http.Client, error) {
-	trust := &tls.Config{MinVersion: tls.VersionTLS12}
+func NewHTTP(ca []byte, certificates ...tls.Certificate) (*http.Client, error) {
+	trust := &tls.Config{MinVersion: tls.VersionTLS12, Certificates: certificates}
 	if len(ca) > 0 {
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(ca) {

@@ -296,7 +296,7 @@ type Rejection struct {
 type Principal struct {
 	ID        string     `json:"id"`
 	Name      string     `json:"name"`
-	Role      string     `json:"role" enum:"provider-administrator,provider-auditor,customer-administrator,customer-viewer"`
+	Role      string     `json:"role" enum:"provider-operator,provider-support,provider-security,provider-compliance,provider-administrator,provider-auditor,customer-owner,customer-administrator,customer-approver,customer-viewer,customer-auditor"`
 	Tenant    string     `json:"tenant,omitempty"`
 	CreatedAt time.Time  `json:"created_at"`
 	Expires   *time.Time `json:"expires,omitempty"`

@@ -36,9 +36,20 @@ type Case struct {
 	Requester string
 }
 
+// The types of Cedar's entities in the policy.
+const (
+	principalType types.EntityType = "Principal"
+	roleType      types.EntityType = "Role"
+	sideType      types.EntityType = "Side"
+	actionType    types.EntityType = "Action"
+	tenantType    types.EntityType = "Tenant"
+	providerType  types.EntityType = "Provider"
+)
+
 // Policy decides. It is safe for concurrent use.
 type Policy struct {
 	set     *cedar.PolicySet
+	index   index
 	settled atomic.Bool
 }
 
@@ -48,7 +59,7 @@ func New() (*Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("authorization policy: %w", err)
 	}
-	return &Policy{set: set}, nil
+	return &Policy{set: set, index: newIndex(set)}, nil
 }
 
 // Text is the policy as it is written, for people to read.
@@ -71,6 +82,10 @@ func (p *Policy) Permits(who access.Principal, a access.Action, r Resource, c Ca
 // nothing permits.
 func (p *Policy) Explain(who access.Principal, a access.Action, r Resource, c Case) (ok bool, rules []string) {
 	ok, d := p.decide(who, a, r, c)
+	return ok, p.names(d)
+}
+
+func (p *Policy) names(d cedar.Diagnostic) (rules []string) {
 	for _, reason := range d.Reasons {
 		id, named := p.set.Get(reason.PolicyID).Annotations()["id"]
 		if !named {
@@ -79,63 +94,101 @@ func (p *Policy) Explain(who access.Principal, a access.Action, r Resource, c Ca
 		rules = append(rules, string(id))
 	}
 	slices.Sort(rules)
-	return ok, rules
+	return rules
 }
 
+// decide asks Cedar. What is no role or no action nobody may do.
 func (p *Policy) decide(who access.Principal, a access.Action, r Resource, c Case) (bool, cedar.Diagnostic) {
-	if who.ID == "" || who.Role.Side() == "" {
+	req, e := p.request(who, a, r, c)
+	policies, ok := p.index[question{who.Role, a, req.Resource.Type}]
+	if !ok || who.ID == "" {
 		return false, cedar.Diagnostic{}
 	}
-	e := entities{
-		principal: cedar.NewEntityUID("Principal", types.String(who.ID)),
-		resource:  cedar.NewEntityUID("Provider", "provider"),
-		who:       who, of: r,
-	}
-	if r.Tenant != "" {
-		e.resource = cedar.NewEntityUID("Tenant", types.String(r.Tenant))
-	}
-	decision, d := cedar.Authorize(p.set, &e, cedar.Request{
-		Principal: e.principal, Action: cedar.NewEntityUID("Action", types.String(a)), Resource: e.resource,
-		Context: cedar.NewRecord(cedar.RecordMap{
-			"granted": types.Boolean(c.Granted), "requester": types.String(c.Requester), "settled": types.Boolean(p.settled.Load()),
-			"limited": types.Boolean(who.Scope != nil && a != access.Look && !slices.Contains(who.Scope, a)),
-		}),
-	})
+	decision, d := cedar.Authorize(policies, e, req)
 	// A rule that could not be evaluated must not let anything through.
 	return decision == cedar.Allow && len(d.Errors) == 0, d
 }
 
+// request is a question in Cedar's form.
+func (p *Policy) request(who access.Principal, a access.Action, r Resource, c Case) (cedar.Request, *entities) {
+	e := &entities{who: who, principal: cedar.NewEntityUID(principalType, types.String(who.ID)), resource: provider, of: belongings[r.Own]}
+	if r.Tenant != "" {
+		e.resource = cedar.NewEntityUID(tenantType, types.String(r.Tenant))
+	}
+	in := situation{granted: c.Granted, settled: p.settled.Load(), limited: who.Scope != nil && a != access.Look && !slices.Contains(who.Scope, a)}
+	context, ok := situations[in]
+	if !ok || c.Requester != "" {
+		context = in.record(c.Requester)
+	}
+	return cedar.Request{Principal: e.principal, Action: cedar.NewEntityUID(actionType, types.String(a)), Resource: e.resource, Context: context}, e
+}
+
+var provider = cedar.NewEntityUID(providerType, "provider")
+
+// situation is the context of a request but for the requester.
+type situation struct{ granted, settled, limited bool }
+
+func (s situation) record(requester string) types.Record {
+	return types.NewRecord(types.RecordMap{
+		"granted": types.Boolean(s.granted), "settled": types.Boolean(s.settled), "limited": types.Boolean(s.limited), "requester": types.String(requester),
+	})
+}
+
+// Records that most requests share: making one costs more than deciding.
+var (
+	situations = func() map[situation]types.Record {
+		m := map[situation]types.Record{}
+		for i := range 8 {
+			s := situation{i&1 != 0, i&2 != 0, i&4 != 0}
+			m[s] = s.record("")
+		}
+		return m
+	}()
+	belongings = map[bool]types.Record{
+		false: types.NewRecord(types.RecordMap{"own": types.False}),
+		true:  types.NewRecord(types.RecordMap{"own": types.True}),
+	}
+)
+
 // entities gives Cedar the two entities that a decision is about, and the roles
-// and sides above the principal.
+// and sides above the principal. It serves one decision.
 type entities struct {
-	principal, resource types.EntityUID
 	who                 access.Principal
-	of                  Resource
+	principal, resource types.EntityUID
+	of                  types.Record
+	acting              *types.Entity // the principal, once it was asked for
 }
 
 // Get implements types.EntityGetter.
 func (e *entities) Get(id types.EntityUID) (types.Entity, bool) {
 	switch id {
 	case e.principal:
-		kind := e.who.Kind
-		if kind == "" {
-			kind = access.Person
+		if e.acting == nil {
+			e.acting = e.act()
 		}
-		return types.Entity{UID: id, Parents: above[e.who.Role], Attributes: types.NewRecord(types.RecordMap{
-			"name": types.String(e.who.ID), "kind": types.String(kind), "mfa": types.Boolean(e.who.MFA),
-			"tenant": types.NewEntityUID("Tenant", types.String(e.who.Tenant)),
-		})}, true
+		return *e.acting, true
 	case e.resource:
-		return types.Entity{UID: id, Attributes: types.NewRecord(types.RecordMap{"own": types.Boolean(e.of.Own)})}, true
+		return types.Entity{UID: id, Attributes: e.of}, true
 	}
 	return types.Entity{}, false
+}
+
+func (e *entities) act() *types.Entity {
+	kind := e.who.Kind
+	if kind == "" {
+		kind = access.Person
+	}
+	return &types.Entity{UID: e.principal, Parents: above[e.who.Role], Attributes: types.NewRecord(types.RecordMap{
+		"name": types.String(e.who.ID), "kind": types.String(kind), "mfa": types.Boolean(e.who.MFA),
+		"tenant": types.NewEntityUID(tenantType, types.String(e.who.Tenant)),
+	})}
 }
 
 // above are role and side of who has the role.
 var above = func() map[access.Role]types.EntityUIDSet {
 	m := map[access.Role]types.EntityUIDSet{}
 	for _, r := range access.Roles {
-		m[r] = types.NewEntityUIDSet(types.NewEntityUID("Role", types.String(r)), types.NewEntityUID("Side", types.String(r.Side())))
+		m[r] = types.NewEntityUIDSet(types.NewEntityUID(roleType, types.String(r)), types.NewEntityUID(sideType, types.String(r.Side())))
 	}
 	return m
 }()

@@ -51,6 +51,8 @@ type Config struct {
 	// Replicas of the streams on external servers, 1, 3 or 5; 0 means 1.
 	Replicas int
 
+	// AgentNetworks are those that agents may connect from; empty means any.
+	AgentNetworks []string
 	// Advertise are the URLs that agents are told; empty means URLs, or the
 	// embedded server's own address.
 	Advertise []string

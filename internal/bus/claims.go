@@ -94,7 +94,7 @@ func (k keys) tenantClaims(tenant, account, signer string, revoked map[string]ti
 
 // agentJWT admits an agent to its own subjects. Leaf nodes are left out of the
 // connection types: one would bring subjects of its own.
-func agentJWT(agent, publicKey, account string, signer nkeys.KeyPair, expires time.Time) (string, error) {
+func agentJWT(agent, publicKey, account string, networks []string, signer nkeys.KeyPair, expires time.Time) (string, error) {
 	c := jwt.NewUserClaims(publicKey)
 	c.Name = agent
 	c.IssuerAccount = account
@@ -103,6 +103,10 @@ func agentJWT(agent, publicKey, account string, signer nkeys.KeyPair, expires ti
 	c.Permissions.Sub.Allow.Add(wire.NotesSubject(agent), "_INBOX."+agent+".>")
 	c.Limits.Subs = 16
 	c.Limits.Payload = wire.MaxMessageBytes
+	if len(networks) > 0 {
+		c.Limits.Src.Add(networks...)
+		c.Limits.Src.Add("127.0.0.0/8", "::1/128")
+	}
 	c.AllowedConnectionTypes.Add(jwt.ConnectionTypeStandard)
 	token, err := c.Encode(signer)
 	if err != nil {

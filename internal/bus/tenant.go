@@ -116,7 +116,7 @@ func (b *Bus) IssueAgent(ctx context.Context, tenantID, agentID, publicKey strin
 		return "", time.Time{}, err
 	}
 	expires = time.Now().Add(min(ttl, maxAgentTTL)).Truncate(time.Second).UTC()
-	token, err = agentJWT(agentID, publicKey, t.account, t.signer, expires)
+	token, err = agentJWT(agentID, publicKey, t.account, b.cfg.AgentNetworks, t.signer, expires)
 	return token, expires, err
 }
 

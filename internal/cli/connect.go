@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/http"
@@ -55,7 +56,11 @@ func (s *session) client(server, token string, ca []byte) (*api.Client, error) {
 			return nil, fmt.Errorf("reading the certificate authority named by DEMARC_CA: %w", err)
 		}
 	}
-	web, err := api.NewHTTP(ca)
+	certificates, err := s.clientCertificate()
+	if err != nil {
+		return nil, err
+	}
+	web, err := api.NewHTTP(ca, certificates...)
 	if err != nil {
 		return nil, fmt.Errorf("trusting %s: %w", server, err)
 	}
@@ -63,6 +68,23 @@ func (s *session) client(server, token string, ca []byte) (*api.Client, error) {
 		web.Transport = &progress{next: web.Transport, out: s.streams.Err}
 	}
 	return &api.Client{Base: server, Token: token, HTTP: web, Agent: "demarc/" + s.version()}, nil
+}
+
+// clientCertificate is what DEMARC_CLIENT_CERT and DEMARC_CLIENT_KEY name, for
+// servers that ask for one (--client-ca).
+func (s *session) clientCertificate() ([]tls.Certificate, error) {
+	cert, key := s.env("DEMARC_CLIENT_CERT"), s.env("DEMARC_CLIENT_KEY")
+	if cert == "" && key == "" {
+		return nil, nil
+	}
+	if cert == "" || key == "" {
+		return nil, usage("set DEMARC_CLIENT_CERT and DEMARC_CLIENT_KEY to PEM files", "only one of certificate and key of the client is named")
+	}
+	pair, err := tls.LoadX509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the client certificate that DEMARC_CLIENT_CERT and DEMARC_CLIENT_KEY name: %w", err)
+	}
+	return []tls.Certificate{pair}, nil
 }
 
 func (s *session) version() string {

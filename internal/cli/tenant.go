@@ -18,6 +18,14 @@ type tenantCmd struct {
 
 type tenantCreateCmd struct {
 	Name string `arg:"" help:"1 to 63 lower-case letters, digits, '.', '_' or '-'."`
+	Own  bool   `help:"For the provider's own hosts: in it the provider's administrator is the customer. It stays so."`
+}
+
+// Help is shown below the flags.
+func (tenantCreateCmd) Help() string {
+	return `Examples:
+  demarc tenant create acme
+  demarc tenant create platform --own`
 }
 
 type tenantShowCmd struct {
@@ -34,6 +42,7 @@ type tenantChangeCmd struct {
 var tenantColumns = []column[api.Tenant]{
 	{key: "name", head: "NAME", text: func(t api.Tenant) string { return t.Name }},
 	{key: "id", head: "ID", text: func(t api.Tenant) string { return t.ID }},
+	{key: "own", head: "OWN", text: func(t api.Tenant) string { return yes(t.Own) }},
 	{key: "created_at", head: "CREATED", text: func(t api.Tenant) string { return stamp(t.CreatedAt) }},
 	{key: "version", head: "VERSION", text: func(t api.Tenant) string { return strconv.FormatInt(t.Version, 10) }},
 }
@@ -44,7 +53,7 @@ func (c *tenantCreateCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	t, err := client.CreateTenant(ctx, api.NewTenant{Name: c.Name})
+	t, err := client.CreateTenant(ctx, api.NewTenant{Name: c.Name, Own: c.Own})
 	if err != nil {
 		return fmt.Errorf("making tenant %s: %w", c.Name, err)
 	}

@@ -15,7 +15,7 @@ type tokenCmd struct {
 
 type tokenCreateCmd struct {
 	Name   string `arg:"" help:"Name of the principal."`
-	Role   string `required:"" enum:"provider-administrator,provider-auditor,customer-administrator,customer-viewer" help:"provider-administrator, provider-auditor, customer-administrator or customer-viewer." placeholder:"ROLE"`
+	Role   string `required:"" enum:"provider-operator,provider-support,provider-security,provider-compliance,provider-administrator,provider-auditor,customer-owner,customer-administrator,customer-approver,customer-viewer,customer-auditor" help:"What it may be; see docs/access.md." placeholder:"ROLE"`
 	Tenant string `help:"The tenant; required for the customer's roles." placeholder:"NAME"`
 	Days   int    `help:"Days until it expires, up to 366; 90 if left out." placeholder:"N"`
 }

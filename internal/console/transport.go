@@ -20,13 +20,15 @@ const answerLimit = 64 << 20
 type inProcess struct {
 	api     http.Handler
 	session string
+	// from is the visitor's address, host:port.
+	from string
 }
 
 // client returns a client of the API that acts as the owner of a session.
-func (c *Console) client(session string) *api.Client {
+func (c *Console) client(session, from string) *api.Client {
 	return &api.Client{
 		Base:    "http://localhost",
-		HTTP:    &http.Client{Transport: inProcess{api: c.cfg.API, session: session}},
+		HTTP:    &http.Client{Transport: inProcess{api: c.cfg.API, session: session, from: from}},
 		Timeout: 20 * time.Second,
 		Agent:   "demarc-console",
 	}
@@ -36,7 +38,7 @@ func (c *Console) client(session string) *api.Client {
 func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	in := req.Clone(req.Context())
 	in.RequestURI = in.URL.RequestURI()
-	in.RemoteAddr = "console"
+	in.RemoteAddr = t.from
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}

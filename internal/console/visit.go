@@ -38,7 +38,7 @@ func (c *Console) visitor(show func(*visit) error) http.Handler {
 			toLogin(w, r)
 			return
 		}
-		v := &visit{Context: r.Context(), w: w, r: r, client: c.client(session)}
+		v := &visit{Context: r.Context(), w: w, r: r, client: c.client(session, r.RemoteAddr)}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if !sameOrigin(r) {
 				c.fail(v, foreignForm)

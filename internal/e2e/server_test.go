@@ -107,10 +107,11 @@ func (s *server) token(tenant, vm string) api.EnrolmentToken {
 	return tok
 }
 
-// tenant makes a tenant with a VDC "main".
+// tenant makes a tenant of the provider's own hosts, in which the first
+// start's credential may do what a customer does, with a VDC "main".
 func (s *server) tenant(name string) {
 	s.t.Helper()
-	s.demarc("tenant", "create", name)
+	s.demarc("tenant", "create", name, "--own")
 	s.demarc("vdc", "create", "main", "--tenant", name)
 }
 

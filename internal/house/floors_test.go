@@ -33,6 +33,7 @@ var floors = []struct {
 	{"internal/access", 1, "domain"},
 	{"internal/responsibility", 1.5, "domain, in terms of evidence"},
 	{"internal/responsibility/builtin", 1.6, "the built-in catalogue is data for responsibility"},
+	{"internal/decision", 1.5, "domain: what a customer signs; the agent checks it with the same code"},
 	{"internal/estate", 1.5, "domain, in terms of lifecycle"},
 
 	{"api", 2, "public types and client: what others build upon must not move with the inside"},
@@ -53,6 +54,7 @@ var floors = []struct {
 	{"internal/oscal", 4, "adapter"},
 	{"internal/sheet", 4, "adapter"},
 	{"internal/authz", 4, "adapter: Cedar decides, by the policy beside it"},
+	{"internal/reach", 4, "adapter: listeners and handlers"},
 	{"internal/keyring", 4, "adapter"},
 	{"internal/pki", 4, "adapter"},
 	{"internal/spool", 4, "adapter"},
@@ -65,9 +67,11 @@ var floors = []struct {
 	{"internal/witness", 5, "a program of its own beside the ledger"},
 
 	{"internal/agent", 6, "use-case"},
+	{"internal/consent", 6, "use-case"},
 	{"internal/contract", 6, "use-case"},
 	{"internal/events", 6, "use-case"},
 	{"internal/fleet", 6, "use-case"},
+	{"internal/grant", 6, "use-case"},
 	{"internal/identity", 6, "use-case"},
 	{"internal/ingest", 6, "use-case"},
 	{"internal/matrix", 6, "use-case"},

@@ -3,13 +3,13 @@ package httpapi_test
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/httpapi"
 )
@@ -17,14 +17,15 @@ import (
 // operation is one operation of the description with its rule.
 type operation struct {
 	*huma.Operation
-	action, scope string
+	action access.Action
+	scope  string
 }
 
 // operations returns every operation, and fails where one has no rule.
-func operations(t *testing.T) []operation {
+func operations(t *testing.T, r *rig) []operation {
 	t.Helper()
 	var out []operation
-	for path, item := range shared.API().OpenAPI().Paths {
+	for path, item := range r.API().OpenAPI().Paths {
 		for method, op := range map[string]*huma.Operation{
 			http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch, http.MethodDelete: item.Delete,
 		} {
@@ -32,11 +33,12 @@ func operations(t *testing.T) []operation {
 				continue
 			}
 			rule, _ := op.Metadata[httpapi.RuleKey].(string)
-			action, scope, _ := strings.Cut(rule, " ")
+			word, scope, _ := strings.Cut(rule, " ")
+			action := access.Action(word)
 			switch {
 			case rule == "agent":
 				action, scope = "", "agent"
-			case action != "read" && action != "write", scope != "tenant" && scope != "provider" && scope != "any":
+			case !slices.Contains(access.Actions, action), !slices.Contains([]string{"tenant", "provider", "any", "self"}, scope):
 				t.Fatalf("%s %s has the rule %q, which says nothing", method, path, rule)
 			case scope == "tenant" != strings.Contains(path, "{tenant}"):
 				t.Fatalf("%s %s has scope %s", method, path, scope)
@@ -58,112 +60,177 @@ type caller struct {
 	readsOnly bool
 }
 
+// callers are one of every role and of every kind of credential.
 func callers(t *testing.T, r *rig, w world) []caller {
 	t.Helper()
 	ctx := t.Context()
+	var all []caller
+	add := func(name string, p access.Principal) caller {
+		if p.Role.Side() == access.CustomerSide {
+			p.Tenant = w.tenant.ID
+		}
+		p.Name = name
+		made := r.issue(t, p)
+		p.ID = made.ID
+		all = append(all, caller{name: name, by: p, token: made.Token})
+		return all[len(all)-1]
+	}
+	for _, role := range access.Roles {
+		p := access.Principal{Role: role, Kind: access.Person, MFA: role.Side() == access.ProviderSide}
+		add(string(role), p)
+		if p.MFA {
+			p.MFA = false
+			add(string(role)+" without a second factor", p)
+		}
+	}
+	add("customer-owner, a service", access.Principal{Role: access.CustomerOwner, Kind: access.Service})
+	add("provider-administrator, a service", access.Principal{Role: access.ProviderAdministrator, Kind: access.Service, MFA: true})
+	add("customer-owner, narrowed", access.Principal{Role: access.CustomerOwner, Kind: access.Person, Scope: []access.Action{access.ManageEstate}})
+	add("provider-administrator, narrowed to nothing", access.Principal{Role: access.ProviderAdministrator, Kind: access.Person, MFA: true, Scope: []access.Action{}})
+	all = append(all, caller{name: "set-up", by: access.Principal{Role: access.ProviderAdministrator, Kind: access.Setup}, token: r.setup})
+
 	past := time.Now().Add(-time.Minute)
-	_, expired, err := r.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{Name: "expired", Role: access.ProviderAdministrator}, &past)
+	_, expired, err := r.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{Name: "expired", Role: access.ProviderAdministrator, MFA: true}, &past)
 	if err != nil {
 		t.Fatal(err)
 	}
-	revoked := r.principal(t, "", access.ProviderAdministrator, "revoked")
+	revoked := r.issue(t, access.Principal{Name: "revoked", Role: access.ProviderAdministrator, MFA: true})
 	if _, err := r.Identities().Revoke(ctx, r.actor(access.ProviderAdministrator, ""), revoked.ID); err != nil {
 		t.Fatal(err)
 	}
-	session, err := r.Identities().SignIn(ctx, w.admin.Token)
+	session, err := r.Identities().SignIn(ctx, w.owner.Token)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cookie := httpapi.SessionCookie + "=" + session
-	of := func(p api.Principal) access.Principal {
-		return access.Principal{ID: p.ID, Name: p.Name, Role: access.Role(p.Role), Tenant: p.Tenant}
-	}
-	auditor := r.principal(t, "", access.ProviderAuditor, "auditor")
-	return []caller{
-		{name: "provider-administrator", by: access.Principal{Role: access.ProviderAdministrator}, token: r.root},
-		{name: "provider-auditor", by: of(auditor), token: auditor.Token},
-		{name: "customer-administrator", by: of(w.admin), token: w.admin.Token},
-		{name: "customer-viewer", by: of(w.viewer), token: w.viewer.Token},
-		{name: "nobody"},
-		{name: "expired", token: expired},
-		{name: "revoked", token: revoked.Token},
-		{name: "garbage", token: "dmt_xyz_garbage"},
-		{name: "basic", header: map[string]string{"Authorization": "Basic cm9vdDpyb290"}},
-		{name: "session, own page", by: of(w.admin), header: map[string]string{"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}},
-		{name: "session, other page", by: of(w.admin), header: map[string]string{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}, readsOnly: true},
-		{name: "session, old browser", by: of(w.admin), header: map[string]string{"Cookie": cookie}, readsOnly: true},
-	}
+	owner := access.Principal{ID: w.owner.ID, Role: access.CustomerOwner, Tenant: w.tenant.ID, Kind: access.Person}
+	return append(all,
+		caller{name: "nobody"},
+		caller{name: "expired", token: expired},
+		caller{name: "revoked", token: revoked.Token},
+		caller{name: "garbage", token: "dmt_xyz_garbage"},
+		caller{name: "basic", header: map[string]string{"Authorization": "Basic cm9vdDpyb290"}},
+		caller{name: "session, own page", by: owner, header: map[string]string{"Cookie": cookie, "Sec-Fetch-Site": "same-origin"}},
+		caller{name: "session, other page", by: owner, header: map[string]string{"Cookie": cookie, "Sec-Fetch-Site": "cross-site"}, readsOnly: true},
+		caller{name: "session, old browser", by: owner, header: map[string]string{"Cookie": cookie}, readsOnly: true},
+	)
 }
 
-// want is what the rule says about a call: 0 for any success.
-func (c caller) want(op operation, tenant string, known bool) int {
-	reads := op.Method == http.MethodGet
+// want is what the rule says about a call that concerns a tenant: 0 for any
+// success. known tells whether the tenant is there.
+func (c caller) want(op operation, of place, known bool, settled bool) int {
 	switch {
 	case op.scope == "agent":
 		return http.StatusUnauthorized
-	case c.by.Role == "", c.readsOnly && !reads:
+	case c.by.Role == "", c.readsOnly && op.Method != http.MethodGet:
 		return http.StatusUnauthorized
+	case op.scope == "self":
+		return 0
+	case c.by.OfProvider() && !c.by.MFA && c.by.Kind != access.Setup:
+		return http.StatusForbidden // whatever it is, and whether it is there or not
 	case op.scope == "any":
 		return 0
-	case op.scope == "provider" && !access.Permits(c.by, access.Action(op.action), ""):
-		return http.StatusForbidden
 	case op.scope == "provider":
-		return 0
-	case !known, !access.Permits(c.by, access.Read, tenant):
+		return allowed(may(c.by, op.action, place{}, settled))
+	case !known, !may(c.by, access.Look, of, settled):
 		return http.StatusNotFound
-	case !access.Permits(c.by, access.Action(op.action), tenant):
-		return http.StatusForbidden
 	}
-	return 0
+	return allowed(may(c.by, op.action, of, settled))
+}
+
+func allowed(ok bool) int {
+	if ok {
+		return 0
+	}
+	return http.StatusForbidden
+}
+
+// matrix is one pass over all operations: the customer's own tenant, another's
+// and one of the provider's own hosts, and everybody who calls.
+type matrix struct {
+	r                  *rig
+	own, foreign, home world
+	callers            []caller
+	settled            bool
 }
 
 // TestEveryOperationForEveryCaller calls each operation of the description as
-// everybody, about the own, a foreign and no tenant, and holds the answer
-// against the operation's rule. Nothing of the foreign tenant may show.
+// everybody, about the own, a foreign, the provider's own and no tenant, and
+// holds the answer against the operation's rule. Nothing of the foreign tenant
+// may show.
 func TestEveryOperationForEveryCaller(t *testing.T) {
-	r := shared
-	own, foreign := newWorld(t, r, "ownmark"), newWorld(t, r, "alienmark")
-	marks := foreign.marks()
-	who := callers(t, r, own)
-	const ghost = "t-nosuchtenantatall"
-	done := map[string]bool{}
-	for _, op := range operations(t) {
+	m := matrix{r: shared, own: newWorld(t, shared, "ownmark"), foreign: newWorld(t, shared, "alienmark"), home: shared.world(t, "homemark", true), settled: shared.Policy().Settled()}
+	m.callers = callers(t, shared, m.own)
+	m.run(t)
+}
+
+// TestEveryOperationForTheOtherSetUp is the same for the first start's
+// credential alone, once before and once after the provider has an
+// administrator, whichever TestEveryOperationForEveryCaller did not see.
+func TestEveryOperationForTheOtherSetUp(t *testing.T) {
+	settled := shared.Policy().Settled()
+	shared.Policy().Settle(!settled)
+	defer shared.Policy().Settle(settled)
+	m := matrix{r: shared, own: newWorld(t, shared, "ownsetup"), foreign: newWorld(t, shared, "aliensetup"), home: shared.world(t, "homesetup", true), settled: !settled}
+	m.callers = []caller{{name: "set-up", by: access.Principal{Role: access.ProviderAdministrator, Kind: access.Setup}, token: shared.setup}}
+	m.run(t)
+}
+
+func (m matrix) run(t *testing.T) {
+	all := operations(t, m.r)
+	if len(all) < 50 {
+		t.Fatalf("the description has %d operations", len(all))
+	}
+	for _, op := range all {
 		if op.OperationID == "watch" {
-			done[op.OperationID] = true // it does not end; TestWatch
-			continue
+			continue // it does not end; TestWatch
 		}
 		t.Run(op.OperationID, func(t *testing.T) {
-			for _, c := range who {
-				g := generator{t: t, r: r, op: op, by: c}
-				// Of agents' operations nobody's credentials count but the token's.
-				answer := r.call(g.request(own, own.tenant.ID), c)
-				check(t, op, c, "own", answer, c.want(op, own.tenant.ID, true))
-				if !c.by.OfProvider() {
-					noMark(t, op, c, answer, marks)
-				}
-				if c.by.Role == "" || op.scope == "agent" {
-					continue
-				}
-				if op.scope == "tenant" {
-					theirs := r.call(g.request(foreign, foreign.tenant.ID), c)
-					check(t, op, c, "foreign", theirs, c.want(op, foreign.tenant.ID, true))
-					none := r.call(g.request(foreign, ghost), c)
-					check(t, op, c, "missing", none, c.want(op, ghost, false))
-					if !c.by.OfProvider() {
-						same(t, op, c, theirs, foreign.tenant.ID, none, ghost)
-					}
-				}
-				if !c.by.OfProvider() && !c.readsOnly {
-					strangers(t, g, own, foreign)
-				}
+			for _, c := range m.callers {
+				m.call(t, op, c)
 			}
 		})
-		done[op.OperationID] = true
 	}
-	for _, op := range operations(t) {
-		if !done[op.OperationID] {
-			t.Errorf("%s was not called", op.OperationID)
+}
+
+const ghostTenant = "t-nosuchtenantatall"
+
+func (m matrix) call(t *testing.T, op operation, c caller) {
+	t.Helper()
+	ask := func(what string, w world, known bool) (response, string) {
+		ref, of := w.tenant.ID, place{tenant: w.tenant.ID, own: w.tenant.Own}
+		if !known {
+			ref = ghostTenant
 		}
+		want := c.want(op, of, known, m.settled)
+		if own, ok := ownRules[op.OperationID]; ok && want == 0 {
+			want = own(c.by, of, m.settled)
+		}
+		g := generator{t: t, r: m.r, op: op, by: c, succeeds: want == 0}
+		a := m.r.call(g.request(w, ref), c)
+		check(t, op, c, what, a, want)
+		return a, ref
+	}
+	// Of agents' operations nobody's credentials count but the token's.
+	answer, _ := ask("own", m.own, true)
+	stranger := c.by.Role.Side() != access.ProviderSide
+	if stranger {
+		noMark(t, op, c, answer, m.foreign.marks())
+	}
+	if c.by.Role == "" || op.scope == "agent" {
+		return
+	}
+	if op.scope == "tenant" {
+		theirs, ref := ask("foreign", m.foreign, true)
+		none, ghost := ask("missing", m.foreign, false)
+		if stranger {
+			same(t, op, c, theirs, ref, none, ghost)
+		} else {
+			ask("the provider's own", m.home, true)
+		}
+	}
+	if stranger && !c.readsOnly {
+		strangers(t, generator{t: t, r: m.r, op: op, by: c}, m.own, m.foreign)
 	}
 }
 
@@ -182,9 +249,6 @@ func (r *rig) call(q request, c caller) response {
 
 func check(t *testing.T, op operation, c caller, whose string, a response, want int) {
 	t.Helper()
-	if own, ok := ownRules[op.OperationID]; ok && want == 0 {
-		want = own(c.by)
-	}
 	switch {
 	case want == 0 && a.status >= 200 && a.status < 300:
 	case want == 0 && a.status == alsoFine[op.OperationID]:
@@ -199,16 +263,13 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 
 // ownRules are those of operations that decide by what the request holds: a
 // principal is the provider's matter or its tenant's.
-var ownRules = map[string]func(access.Principal) int{
-	"create-principal": writes,
-	"revoke-principal": writes,
+var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
+	"create-principal": managesPeople,
+	"revoke-principal": managesPeople,
 }
 
-func writes(p access.Principal) int {
-	if p.Role == access.ProviderAdministrator || p.Role == access.CustomerAdministrator {
-		return 0
-	}
-	return http.StatusForbidden
+func managesPeople(by access.Principal, of place, settled bool) int {
+	return allowed(may(by, access.ManagePeople, of, settled))
 }
 
 // alsoFine is an answer that says the caller may, but that it cannot be now.

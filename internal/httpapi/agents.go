@@ -127,7 +127,7 @@ func (a *API) agentProblem(ctx context.Context, err error) error {
 }
 
 func (a *API) addPrincipals() {
-	add(a, anybody, get("whoami", "/v1/whoami", "Who you are"), func(c call, _ *struct{}) (*body[api.Principal], error) {
+	add(a, self, get("whoami", "/v1/whoami", "Who you are"), func(c call, _ *struct{}) (*body[api.Principal], error) {
 		p, err := a.cfg.Identities.Get(c, c.by.ID)
 		return plain(principalOut(p), err)
 	})

@@ -53,6 +53,10 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			writeProblem(w, a.problem(r.Context(), err))
 			return
 		}
+		if err := a.comesFrom(p, r); err != nil {
+			writeProblem(w, err)
+			return
+		}
 		next.ServeHTTP(w, r.WithContext(WithPrincipal(r.Context(), p)))
 	})
 }
@@ -94,8 +98,9 @@ func writeProblem(w http.ResponseWriter, err error) {
 type rule struct {
 	action access.Action
 	// scope: "tenant" operations name a tenant in their path and concern it;
-	// "provider" operations concern the provider's own; "any" operations are
-	// open to everybody signed in and show each caller their own.
+	// "provider" operations concern the provider's own; "any" operations show
+	// each caller what it may see; "self" operations concern nothing but the
+	// caller, and are open to whoever has not shown a second factor yet.
 	scope string
 }
 
@@ -104,7 +109,10 @@ type rule struct {
 func tenant(action access.Action) rule   { return rule{action, "tenant"} }
 func provider(action access.Action) rule { return rule{action, "provider"} }
 
-var anybody = rule{access.Look, "any"}
+var (
+	anybody = rule{access.Look, "any"}
+	self    = rule{access.Look, "self"}
+)
 
 // RuleKey is the metadata key under which an operation keeps its rule as
 // "action scope", for tests over all operations.
@@ -141,15 +149,23 @@ func add[I, O any](a *API, r rule, op huma.Operation, f func(c call, in *I) (*O,
 
 // authorize decides. What a caller may not know of is not found.
 func (a *API) authorize(c *call, r rule, in any) error {
+	if c.by.ID == "" {
+		return huma.Error401Unauthorized("not signed in")
+	}
+	if r.scope == "self" {
+		return nil
+	}
+	// Who may not even look at its own side may learn nothing from how it is
+	// refused: a tenant that is there gets the answer of one that is not.
+	if side := (authz.Resource{Tenant: c.by.Tenant}); !a.permits(c.by, access.Look, side) {
+		return a.refused(c.by, access.Look, side)
+	}
 	switch r.scope {
 	case "any":
-		if c.by.ID == "" {
-			return huma.Error401Unauthorized("not signed in")
-		}
 		return nil
 	case "provider":
 		if !a.permits(c.by, r.action, authz.Provider) {
-			return huma.Error403Forbidden("your role " + string(c.by.Role) + " may not do this; it is the provider's matter")
+			return a.refused(c.by, r.action, authz.Provider)
 		}
 		return nil
 	}
@@ -160,10 +176,21 @@ func (a *API) authorize(c *call, r rule, in any) error {
 	return a.problem(c, a.enter(c, r.action, t.ref()))
 }
 
+// refused says why not, and which roles may.
+func (a *API) refused(who access.Principal, action access.Action, r authz.Resource) error {
+	return huma.Error403Forbidden(a.cfg.Policy.Refusal(who, action, r, a.situation(who, r)))
+}
+
 func of(t estate.Tenant) authz.Resource { return authz.Resource{Tenant: t.ID, Own: t.Own} }
 
 func (a *API) permits(who access.Principal, action access.Action, r authz.Resource) bool {
-	return a.cfg.Policy.Permits(who, action, r, authz.Case{})
+	return a.cfg.Policy.Permits(who, action, r, a.situation(who, r))
+}
+
+// situation is what decides besides. Who asked for what is to be decided the
+// use-cases know, and ask the policy again with it.
+func (a *API) situation(who access.Principal, r authz.Resource) authz.Case {
+	return authz.Case{Granted: r.Tenant != "" && a.cfg.Granted != nil && a.cfg.Granted(who.ID, r.Tenant)}
 }
 
 // resource is the tenant of that id, or the provider if it is empty.
@@ -195,7 +222,7 @@ func (a *API) enter(c *call, action access.Action, ref string) error {
 	case !a.permits(c.by, access.Look, of(t)):
 		return unknown
 	case !a.permits(c.by, action, of(t)):
-		return huma.Error403Forbidden("your role " + string(c.by.Role) + " may look at this tenant, but not change it")
+		return a.refused(c.by, action, of(t))
 	}
 	c.tenant = t
 	return nil

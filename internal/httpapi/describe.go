@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -12,13 +13,13 @@ import (
 func describe(d *huma.OpenAPI) {
 	for name, s := range d.Components.Schemas.Map() {
 		if of, ok := strings.CutPrefix(name, "List"); ok {
-			s.Description = "A page of a list: " + schemaDocs[of]
+			s.Description = "A page of a list: " + cmp.Or(schemaDocs[of], grantDocs[of])
 		} else if s.Description == "" {
-			s.Description = schemaDocs[name]
+			s.Description = cmp.Or(schemaDocs[name], grantDocs[name])
 		}
 		for member, ps := range s.Properties {
 			if ps.Ref == "" && ps.Description == "" {
-				ps.Description = memberDocs[member]
+				ps.Description = cmp.Or(memberDocs[member], grantMemberDocs[member])
 			}
 		}
 	}
@@ -32,7 +33,7 @@ func describe(d *huma.OpenAPI) {
 					p.Description = parameterDocs[p.Name]
 				}
 				if p.Description == "" {
-					p.Description = memberDocs[p.Name]
+					p.Description = cmp.Or(memberDocs[p.Name], grantMemberDocs[p.Name])
 				}
 			}
 		}
@@ -93,6 +94,33 @@ var schemaDocs = map[string]string{
 	"VDC":               "A virtual data centre.",
 	"VM":                "A virtual machine.",
 	"Verdict":           "The state of one duty of one subject.",
+}
+
+// grantMemberDocs are of members and parameters that only grants have.
+var grantMemberDocs = map[string]string{
+	"grant":        "id of the grant",
+	"holder_name":  "name of the holder",
+	"purpose":      "what is to be done and why",
+	"tenant_name":  "name of the tenant",
+	"minutes":      "for how long",
+	"requested_at": "when it was asked for",
+	"ended_at":     "when it was over",
+	"notice_due":   "by when the customer must be told",
+	"notice_at":    "when the customer was told",
+}
+
+// grantDocs are of environment access.
+var grantDocs = map[string]string{
+	"Ability":       "One thing that a grant lets its holder do.",
+	"ApproveGrant":  "An approval of a request, as it is or less of it.",
+	"BreakGlass":    "Access in an emergency, without approval.",
+	"ExtendGrant":   "More time.",
+	"Grant":         "Access of somebody of the provider to a tenant's environment, from the request on.",
+	"GrantEvent":    "A line of a grant's history.",
+	"GrantNotice":   "What was done in an emergency.",
+	"GrantProposal": "An approval that waits for its signature.",
+	"NewGrant":      "A request for access to a tenant's environment.",
+	"Words":         "What is said: a question, an answer, a reason, or an account of what was done.",
 }
 
 var memberDocs = map[string]string{

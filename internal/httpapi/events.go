@@ -1,7 +1,10 @@
 package httpapi
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -9,12 +12,19 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/store"
 )
 
-// heartbeat keeps a quiet stream open through proxies.
-const heartbeat = 15 * time.Second
+const (
+	// heartbeat keeps a quiet stream open through proxies.
+	heartbeat = 15 * time.Second
+	// recheck is how often a stream is decided about again while it runs.
+	recheck = 500 * time.Millisecond
+)
 
 func (a *API) addEvents() {
 	op := get("watch", "/v1/events", "Changed verdicts as server-sent events: 'verdict' with a Verdict, 'lost' when some were missed")
@@ -28,15 +38,15 @@ func (a *API) addEvents() {
 		}
 		wants := func(s evidence.Subject) bool { return tenant == "" || s.Tenant == tenant }
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
-			_, w := humago.Unwrap(hc)
-			a.stream(hc, w, c.by.ID, wants)
+			r, w := humago.Unwrap(hc)
+			a.stream(r, w, func() bool { return a.stillSees(r, tenant) }, wants)
 		}}, nil
 	})
 }
 
-// stream sends changes until the client goes, the server ends, or the
-// principal is revoked or expires.
-func (a *API) stream(hc huma.Context, w http.ResponseWriter, principal string, wants func(evidence.Subject) bool) {
+// stream sends changes until the client goes, the server ends, or the caller may
+// not watch any more.
+func (a *API) stream(r *http.Request, w http.ResponseWriter, may func() bool, wants func(evidence.Subject) bool) {
 	rc := http.NewResponseController(w)
 	rc.SetWriteDeadline(time.Time{})
 	w.Header().Set("Content-Type", "text/event-stream")
@@ -45,24 +55,27 @@ func (a *API) stream(hc huma.Context, w http.ResponseWriter, principal string, w
 	defer stop()
 	fmt.Fprint(w, ": watching\n\n")
 	rc.Flush()
-	beat := time.NewTicker(heartbeat)
+	beat, again := time.NewTicker(heartbeat), time.NewTicker(recheck)
 	defer beat.Stop()
+	defer again.Stop()
 	for {
 		select {
-		case <-hc.Context().Done():
+		case <-r.Context().Done():
 			return
-		case <-beat.C:
-			if !a.stands(hc, principal) {
+		case <-again.C:
+			if !may() {
 				return
 			}
+			continue
+		case <-beat.C:
 			if _, err := fmt.Fprint(w, ": still here\n\n"); err != nil {
 				return
 			}
 		case js := <-watcher.C:
-			if !a.stands(hc, principal) {
+			if !may() {
 				return
 			}
-			if err := a.send(hc, w, js); err != nil {
+			if err := a.send(r.Context(), w, js); err != nil {
 				return
 			}
 		}
@@ -70,21 +83,32 @@ func (a *API) stream(hc huma.Context, w http.ResponseWriter, principal string, w
 	}
 }
 
-// stands reports whether the principal may still watch.
-func (a *API) stands(hc huma.Context, principal string) bool {
-	ok, err := a.cfg.Identities.Stands(hc.Context(), principal)
-	if err != nil {
-		a.cfg.Log.WarnContext(hc.Context(), "a watcher is sent away: whether it may watch cannot be read", "error", err)
+// stillSees decides anew about a stream that runs: by the credentials that it
+// was asked for with, and by what their holder may do now.
+func (a *API) stillSees(r *http.Request, tenant string) bool {
+	p, err := a.caller(r)
+	if errors.Is(err, identity.ErrUnauthenticated) {
+		return false
 	}
-	return ok
+	var of authz.Resource
+	if err == nil {
+		of, err = a.resource(r.Context(), cmp.Or(tenant, p.Tenant))
+	}
+	if err != nil {
+		if r.Context().Err() == nil {
+			a.cfg.Log.WarnContext(r.Context(), "a watcher is sent away: whether it may watch cannot be read", "error", err)
+		}
+		return false
+	}
+	return a.permits(p, access.Look, of)
 }
 
-func (a *API) send(hc huma.Context, w http.ResponseWriter, js []evidence.Judgement) error {
+func (a *API) send(ctx context.Context, w http.ResponseWriter, js []evidence.Judgement) error {
 	if js == nil {
 		_, err := fmt.Fprint(w, "event: lost\ndata: {}\n\n")
 		return err
 	}
-	return a.cfg.Store.Read(hc.Context(), func(tx *store.Tx) error {
+	return a.cfg.Store.Read(ctx, func(tx *store.Tx) error {
 		n, compiled := newNames(tx), a.cfg.Posture.Catalogue()
 		for _, j := range js {
 			data, err := json.Marshal(n.verdict(j, compiled))

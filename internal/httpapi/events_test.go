@@ -12,6 +12,7 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/httpapi"
 )
 
 // stream is a watcher over a real connection.
@@ -24,6 +25,11 @@ type stream struct {
 
 func watch(t *testing.T, r *rig, token, query string) *stream {
 	t.Helper()
+	return watchAs(t, r, map[string]string{"Authorization": "Bearer " + token}, query)
+}
+
+func watchAs(t *testing.T, r *rig, header map[string]string, query string) *stream {
+	t.Helper()
 	srv := httptest.NewServer(r.Handler())
 	ctx, end := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(func() { end(); srv.Close() })
@@ -31,7 +37,9 @@ func watch(t *testing.T, r *rig, token, query string) *stream {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+token)
+	for k, v := range header {
+		req.Header.Set(k, v)
+	}
 	res, err := srv.Client().Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -74,8 +82,7 @@ func (s *stream) next() (event string, v api.Verdict, ok bool) {
 	return "", v, false
 }
 
-// TestWatch follows changed verdicts: one's own, never another tenant's, and
-// to the end with the principal.
+// TestWatch follows changed verdicts: one's own, never another tenant's.
 func TestWatch(t *testing.T) {
 	r := shared
 	w, other := newWorld(t, r, "watchown"), newWorld(t, r, "watchalien")
@@ -88,8 +95,8 @@ func TestWatch(t *testing.T) {
 	}
 	// First the other tenant's change: what comes after it would come after it.
 	other.newStatement(t, r, "waiver", "watch")
-	must[any](t, r, 200, request{method: "PATCH", path: other.path("/vms/" + other.vm.ID), token: r.root, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
-	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: r.root, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
+	must[any](t, r, 200, request{method: "PATCH", path: other.path("/vms/" + other.vm.ID), token: other.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
+	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: w.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Unmanaged: "an appliance"}}})
 	event, v, ok := mine.next()
 	if !ok || event != "verdict" || v.Subject.Tenant != w.tenant.ID {
 		t.Fatalf("first came %s of %+v", event, v.Subject)
@@ -101,15 +108,46 @@ func TestWatch(t *testing.T) {
 		}
 		seen[v.Subject.Tenant] = true
 	}
-	// A revoked principal's stream ends at the next change.
-	must[any](t, r, 200, request{method: "POST", path: "/v1/principals/" + w.admin.ID + "/revoke", token: r.root})
-	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: r.root, body: api.ChangeVM{Declared: api.Declaration{Role: "web"}}})
+	if mine.status != 200 || all.status != 200 {
+		t.Errorf("status %d and %d", mine.status, all.status)
+	}
+}
+
+// ends returns for how long the stream went on.
+func (s *stream) ends(began time.Time) time.Duration {
 	for {
-		if _, v, ok := mine.next(); !ok {
-			break
-		} else if v.Subject.Tenant != w.tenant.ID {
-			t.Errorf("a verdict of %s", v.Subject.Tenant)
+		if _, _, ok := s.next(); !ok {
+			return time.Since(began)
 		}
+	}
+}
+
+// TestWatchEndsWithTheRight: a stream is decided about while it runs. It ends
+// within a second after its principal is revoked or its session signed out, and
+// others go on.
+func TestWatchEndsWithTheRight(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "watchend")
+	session, err := r.Identities().SignIn(t.Context(), w.owner.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byToken, bySession, other := watch(t, r, w.viewer.Token, ""), watchAs(t, r, map[string]string{"Cookie": httpapi.SessionCookie + "=" + session}, ""), watch(t, r, w.owner.Token, "")
+	began := time.Now()
+	must[any](t, r, 200, request{method: "POST", path: "/v1/principals/" + w.viewer.ID + "/revoke", token: w.owner.Token})
+	if took := byToken.ends(began); took > time.Second {
+		t.Errorf("a revoked principal's stream went on for %s", took)
+	}
+	began = time.Now()
+	if err := r.Identities().SignOut(t.Context(), session); err != nil {
+		t.Fatal(err)
+	}
+	if took := bySession.ends(began); took > time.Second {
+		t.Errorf("the stream of a session that was signed out went on for %s", took)
+	}
+	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: w.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Role: "web", Unmanaged: "an appliance"}}})
+	if event, _, ok := other.next(); !ok || event != "verdict" {
+		t.Error("a stream whose principal stands has ended")
 	}
 }
 

@@ -24,6 +24,8 @@ type generator struct {
 	r  *rig
 	op operation
 	by caller
+	// succeeds: the call is expected to, and ends what it is about.
+	succeeds bool
 	// set overrides parameters by name.
 	set map[string]string
 }
@@ -67,7 +69,7 @@ func (g generator) request(w world, tenant string) request {
 	if g.op.OperationID == "get-ledger-entry" {
 		refs["index"] = fmt.Sprint(firstEntry(g.t, g.r, w))
 	}
-	if uses[g.op.OperationID] && g.set == nil && g.by.want(g.op, w.tenant.ID, tenant == w.tenant.ID) == 0 {
+	if uses[g.op.OperationID] && g.succeeds {
 		g.fresh(w, refs)
 	}
 	refs["tenant"] = tenant
@@ -120,7 +122,7 @@ func (g generator) fresh(w world, refs map[string]string) {
 	case "revoke-agent":
 		refs["agent"], _ = w.enrol(g.t, g.r, g.r.name("fresh"))
 	case "revoke-principal":
-		refs["principal"] = g.r.principal(g.t, w.tenant.ID, access.CustomerViewer, "fresh").ID
+		refs["principal"] = w.principal(g.t, g.r, access.CustomerViewer, "fresh").ID
 	}
 }
 

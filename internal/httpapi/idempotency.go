@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -47,7 +48,9 @@ func (a *API) idempotent(next http.Handler) http.Handler {
 			return
 		}
 		r.Body = io.NopCloser(bytes.NewReader(raw))
-		sum := sha256.Sum256([]byte(r.Method + "\n" + r.URL.RequestURI() + "\n" + string(raw)))
+		// Whoever may do less than before must not get an answer of before.
+		may := fmt.Sprint(p.Role, p.Tenant, p.MFA, p.Scope != nil, p.Scope)
+		sum := sha256.Sum256([]byte(r.Method + "\n" + r.URL.RequestURI() + "\n" + may + "\n" + string(raw)))
 		k := idempotencyKey{p.ID, key, hex.EncodeToString(sum[:])}
 		if a.repeat(w, r, k) {
 			return

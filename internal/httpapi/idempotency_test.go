@@ -31,11 +31,11 @@ func TestIdempotencyKey(t *testing.T) {
 		t.Errorf("another body: %d %s", a.status, a.body)
 	}
 	other := make("one")
-	other.token = r.root
+	other.token = w.owner.Token
 	if a := r.do(keyed(other, "k1")); a.status != 201 || a.body == first.body {
 		t.Errorf("another principal got the answer of the first: %d %s", a.status, a.body)
 	}
-	vdc := request{method: "POST", path: w.path("/vdcs"), token: w.admin.Token, body: api.NewVDC{Name: "keyed"}}
+	vdc := request{method: "POST", path: w.path("/vdcs"), token: r.root, body: api.NewVDC{Name: "keyed"}}
 	made, replayed := r.do(keyed(vdc, "k2")), r.do(keyed(vdc, "k2"))
 	if made.status != 201 || replayed.status != 201 || replayed.header.Get("ETag") != made.header.Get("ETag") || made.header.Get("ETag") == "" {
 		t.Errorf("ETag %q, replayed %q", made.header.Get("ETag"), replayed.header.Get("ETag"))
@@ -107,9 +107,9 @@ func TestSecretsAtRest(t *testing.T) {
 		}
 	}
 	tok := must[api.EnrolmentToken](t, r, 201, keyed(request{method: "POST", path: w.path("/enrolment-tokens"), token: w.admin.Token, body: api.NewEnrolmentToken{VDC: w.vdc.ID}}, "token"))
-	p := must[api.Principal](t, r, 201, keyed(request{method: "POST", path: "/v1/principals", token: w.admin.Token, body: api.NewPrincipal{Name: "bot", Role: "customer-viewer", Tenant: w.tenant.ID}}, "principal"))
+	p := must[api.Principal](t, r, 201, keyed(request{method: "POST", path: "/v1/principals", token: w.owner.Token, body: api.NewPrincipal{Name: "bot", Role: "customer-viewer", Tenant: w.tenant.ID}}, "principal"))
 	secret := strings.SplitN(p.Token, "_", 3)[2]
-	if a := r.do(keyed(request{method: "POST", path: "/v1/principals", token: w.admin.Token, body: api.NewPrincipal{Name: "bot", Role: "customer-viewer", Tenant: w.tenant.ID}}, "principal")); !strings.Contains(a.body, p.Token) {
+	if a := r.do(keyed(request{method: "POST", path: "/v1/principals", token: w.owner.Token, body: api.NewPrincipal{Name: "bot", Role: "customer-viewer", Tenant: w.tenant.ID}}, "principal")); !strings.Contains(a.body, p.Token) {
 		t.Error("the kept answer does not hold the token")
 	}
 	for _, path := range []string{w.path("/enrolment-tokens"), "/v1/principals", "/v1/whoami", "/v1/ledger/entries", w.path("/agents")} {

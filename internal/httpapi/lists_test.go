@@ -42,7 +42,7 @@ func TestPagesUnderInserts(t *testing.T) {
 	r := shared
 	w := newWorld(t, r, "pages")
 	add := func() {
-		must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: r.root, body: api.NewVM{VDC: w.vdc.ID, Name: r.name("page-vm")}})
+		must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: w.owner.Token, body: api.NewVM{VDC: w.vdc.ID, Name: r.name("page-vm")}})
 		w.newContact(t, r, "more")
 		w.newToken(t, r, "")
 		w.newStatement(t, r, "attestation", "more")

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -12,14 +13,23 @@ import (
 )
 
 func (a *API) createPrincipal(c call, in *struct{ Body api.NewPrincipal }) (*body[api.Principal], error) {
-	p := access.Principal{Name: in.Body.Name, Role: access.Role(in.Body.Role)}
+	p := access.Principal{Name: in.Body.Name, Role: access.Role(in.Body.Role), Kind: access.Service, MFA: c.by.MFA}
 	if in.Body.Tenant != "" {
 		if err := a.enter(&c, access.ManagePeople, in.Body.Tenant); err != nil {
 			return nil, err
 		}
 		p.Tenant = c.tenant.ID
 	} else if !a.permits(c.by, access.ManagePeople, authz.Provider) {
-		return nil, huma.Error403Forbidden("your role " + string(c.by.Role) + " may add principals to its own tenant only: name the tenant")
+		if c.by.Tenant != "" {
+			return nil, huma.Error403Forbidden("you may add principals to your own tenant only: name the tenant")
+		}
+		return nil, a.refused(c.by, access.ManagePeople, authz.Provider)
+	}
+	if err := inherits(c.by, p, in.Body.Scope); err != nil {
+		return nil, err
+	}
+	if in.Body.Scope != nil {
+		p.Scope = actions(in.Body.Scope)
 	}
 	days := in.Body.Days
 	if days == 0 {
@@ -30,6 +40,39 @@ func (a *API) createPrincipal(c call, in *struct{ Body api.NewPrincipal }) (*bod
 	out := principalOut(cred)
 	out.Token = token
 	return plain(out, err)
+}
+
+// inherits checks that whoever makes a service gives it no more than it has: a
+// second factor, which the provider's roles need, and a narrowed token's scope.
+func inherits(by, made access.Principal, scope []string) error {
+	for _, s := range scope {
+		if !slices.Contains(access.Actions, access.Action(s)) {
+			return huma.Error422UnprocessableEntity("the scope names " + clip(s) + ", which is no action; GET /v1/whoami lists those that you may do")
+		}
+	}
+	if made.OfProvider() && made.Tenant == "" && !by.MFA {
+		return huma.Error403Forbidden("a service of the provider's acts with the second factor of whoever makes it, and you have shown none: sign in with one first")
+	}
+	if by.Scope == nil {
+		return nil
+	}
+	for _, s := range scope {
+		if !slices.Contains(by.Scope, access.Action(s)) {
+			return huma.Error403Forbidden("your token is narrowed, and " + s + " is outside of its scope")
+		}
+	}
+	if scope == nil {
+		return huma.Error403Forbidden("your token is narrowed: give a scope that lies within its own")
+	}
+	return nil
+}
+
+func actions(words []string) []access.Action {
+	out := make([]access.Action, len(words))
+	for i, w := range words {
+		out[i] = access.Action(w)
+	}
+	return out
 }
 
 func (a *API) revokePrincipal(c call, in *struct {
@@ -51,7 +94,7 @@ func (a *API) revokePrincipal(c call, in *struct {
 		return nil, unknown
 	}
 	if !a.permits(c.by, access.ManagePeople, of) {
-		return nil, huma.Error403Forbidden("your role " + string(c.by.Role) + " may not revoke principals")
+		return nil, a.refused(c.by, access.ManagePeople, of)
 	}
 	p, err = a.cfg.Identities.Revoke(c, c.by, in.Principal)
 	return plain(principalOut(p), err)

@@ -35,8 +35,9 @@ type rig struct {
 	done chan error
 	next atomic.Int64
 
-	// root is the provider's administrator.
-	root string
+	// setup is the first start's credential, and root an administrator of the
+	// provider's with a second factor.
+	setup, root string
 }
 
 var shared *rig
@@ -75,11 +76,14 @@ func start(dir string) (*rig, error) {
 		stop()
 		return nil, err
 	}
-	r.Server, r.stop, r.root = s, stop, s.FirstToken()
+	r.Server, r.stop, r.setup = s, stop, s.FirstToken()
 	go func() { r.done <- s.Run(ctx) }()
 	select {
 	case <-ready:
-		return r, nil
+		_, r.root, err = s.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{
+			Name: "root", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true,
+		}, nil)
+		return r, err
 	case err := <-r.done:
 		stop()
 		return nil, fmt.Errorf("the server ended before it was ready: %w", err)
@@ -183,6 +187,7 @@ type world struct {
 	waiver       api.Statement
 	token        api.EnrolmentToken
 	agent        string
+	owner        api.Principal
 	admin        api.Principal
 	viewer       api.Principal
 }
@@ -198,34 +203,39 @@ const (
 
 func (r *rig) name(what string) string { return fmt.Sprintf("%s-%d", what, r.next.Add(1)) }
 
-// newWorld makes a tenant whose every name contains mark.
-func newWorld(t testing.TB, r *rig, mark string) world {
+// newWorld makes a customer whose every name contains mark. What is the
+// customer's to do its owner does.
+func newWorld(t testing.TB, r *rig, mark string) world { return r.world(t, mark, false) }
+
+// world is newWorld, or the same of a tenant of the provider's own.
+func (r *rig) world(t testing.TB, mark string, own bool) world {
 	t.Helper()
 	var w world
-	w.tenant = must[api.Tenant](t, r, 201, request{method: "POST", path: "/v1/tenants", token: r.root, body: api.NewTenant{Name: r.name(mark + "-tenant")}})
+	w.tenant = must[api.Tenant](t, r, 201, request{method: "POST", path: "/v1/tenants", token: r.root, body: api.NewTenant{Name: r.name(mark + "-tenant"), Own: own}})
+	w.owner = r.issue(t, access.Principal{Name: mark + " owner", Role: access.CustomerOwner, Tenant: w.tenant.ID, Kind: access.Person})
 	w.vdc = must[api.VDC](t, r, 201, request{method: "POST", path: w.path("/vdcs"), token: r.root, body: api.NewVDC{Name: mark + "-vdc"}})
 	w.contact = w.newContact(t, r, mark)
-	w.vm = must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: r.root, body: api.NewVM{
+	w.vm = must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: w.owner.Token, body: api.NewVM{
 		VDC: w.vdc.Name, Name: mark + "-vm", Declared: api.Declaration{Role: mark + "-role", Accountable: w.contact.ID},
 	}})
 	w.subscription = w.newSubscription(t, r)
 	w.attestation = w.newStatement(t, r, "attestation", mark)
 	w.waiver = w.newStatement(t, r, "waiver", mark)
 	w.agent, w.token = w.enrol(t, r, mark+"-enrolled")
-	w.admin = r.principal(t, w.tenant.ID, access.CustomerAdministrator, mark+" admin")
-	w.viewer = r.principal(t, w.tenant.ID, access.CustomerViewer, mark+" viewer")
+	w.admin = w.principal(t, r, access.CustomerAdministrator, mark+" admin")
+	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
 	return w
 }
 
 func (w world) newContact(t testing.TB, r *rig, mark string) api.Contact {
-	return must[api.Contact](t, r, 201, request{method: "POST", path: w.path("/contacts"), token: r.root, body: api.NewContact{
+	return must[api.Contact](t, r, 201, request{method: "POST", path: w.path("/contacts"), token: w.owner.Token, body: api.NewContact{
 		Role: "administrator", Name: "Person " + mark, Mail: mark + "@example.org", Telephone: "+43 1 234567",
 	}})
 }
 
 func (w world) newSubscription(t testing.TB, r *rig) api.Subscription {
-	vm := must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: r.root, body: api.NewVM{VDC: w.vdc.ID, Name: r.name(w.vdc.Name + "-covered")}})
-	return must[api.Subscription](t, r, 201, request{method: "POST", path: w.path("/subscriptions"), token: r.root, body: api.NewSubscription{
+	vm := must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: w.owner.Token, body: api.NewVM{VDC: w.vdc.ID, Name: r.name(w.vdc.Name + "-covered")}})
+	return must[api.Subscription](t, r, 201, request{method: "POST", path: w.path("/subscriptions"), token: w.owner.Token, body: api.NewSubscription{
 		Service: "backup", VM: vm.ID,
 	}})
 }
@@ -235,7 +245,7 @@ func (w world) newStatement(t testing.TB, r *rig, what, mark string) api.Stateme
 	if what == "waiver" {
 		duty = waivedDuty
 	}
-	return must[api.Statement](t, r, 201, request{method: "POST", path: w.path("/" + what + "s"), token: r.root, body: api.NewStatement{
+	return must[api.Statement](t, r, 201, request{method: "POST", path: w.path("/" + what + "s"), token: w.owner.Token, body: api.NewStatement{
 		Duty: duty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
 	}})
 }
@@ -250,7 +260,7 @@ func providerStatement(t testing.TB, r *rig, what string) api.Statement {
 }
 
 func (w world) newToken(t testing.TB, r *rig, vm string) api.EnrolmentToken {
-	return must[api.EnrolmentToken](t, r, 201, request{method: "POST", path: w.path("/enrolment-tokens"), token: r.root, body: api.NewEnrolmentToken{VDC: w.vdc.ID, VMName: vm}})
+	return must[api.EnrolmentToken](t, r, 201, request{method: "POST", path: w.path("/enrolment-tokens"), token: w.owner.Token, body: api.NewEnrolmentToken{VDC: w.vdc.ID, VMName: vm}})
 }
 
 // enrol enrols a machine with a key of its own and returns the agent's id.
@@ -274,9 +284,20 @@ func enrolment(t testing.TB) map[string]string {
 	return map[string]string{"public_key": pub, "hostname": "host", "machine_id": "m", "software": "test"}
 }
 
-func (r *rig) principal(t testing.TB, tenant string, role access.Role, name string) api.Principal {
+// principal makes a service of the tenant, as its owner does.
+func (w world) principal(t testing.TB, r *rig, role access.Role, name string) api.Principal {
 	t.Helper()
-	return must[api.Principal](t, r, 201, request{method: "POST", path: "/v1/principals", token: r.root, body: api.NewPrincipal{Name: name, Role: string(role), Tenant: tenant}})
+	return must[api.Principal](t, r, 201, request{method: "POST", path: "/v1/principals", token: w.owner.Token, body: api.NewPrincipal{Name: name, Role: string(role), Tenant: w.tenant.ID}})
+}
+
+// issue makes a principal with a token, past the API.
+func (r *rig) issue(t testing.TB, p access.Principal) api.Principal {
+	t.Helper()
+	c, token, err := r.Identities().Issue(t.Context(), r.actor(access.ProviderAdministrator, ""), p, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api.Principal{ID: c.ID, Name: c.Name, Role: string(c.Role), Tenant: c.Tenant, Token: token}
 }
 
 // actor is the principal of that role as the use-cases know it.

@@ -18,15 +18,18 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/demarc/demarc/internal/authz"
+	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/reach"
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/store"
@@ -36,17 +39,22 @@ import (
 // MaxBodyBytes bounds the body of a request.
 const MaxBodyBytes = 5 << 20
 
-// Config is what the API stands on. All members are required.
+// Config is what the API stands on. All members are required but Granted.
 type Config struct {
 	Store      *store.Store
 	Identities *identity.Identities
 	Policy     *authz.Policy
-	Estate     *tenancy.Estate
-	Fleet      *fleet.Fleet
-	Contract   *contract.Contract
-	Posture    *posture.Engine
-	Ledger     *ledger.Log
-	Verifier   Verifier
+	// Granted tells whether the principal holds a grant for the tenant that is in
+	// force now. Optional: without it nobody does. It is asked at every decision.
+	Granted  func(principal, tenant string) bool
+	Estate   *tenancy.Estate
+	Fleet    *fleet.Fleet
+	Contract *contract.Contract
+	Consent  *consent.Book
+	Posture  *posture.Engine
+	Ledger   *ledger.Log
+	Verifier Verifier
+	Grants   *grant.Grants
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
 	Witnesses interface{ State() []ledger.WitnessState }
@@ -54,6 +62,9 @@ type Config struct {
 	Events    *events.Broker
 	Services  []service.Service
 	Keys      *keyring.Keyring
+	// ProviderNetworks are those that the provider's people may come from; none
+	// means any. Optional.
+	ProviderNetworks reach.Networks
 	// AgentServer is the HTTPS address that agents enrol at.
 	AgentServer string
 	Version     string
@@ -90,6 +101,8 @@ func New(cfg Config) *API {
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+		a.addDecisions, a.addKeys,
+		a.addGrants,
 	} {
 		add()
 	}
@@ -146,6 +159,8 @@ func (a *API) problem(ctx context.Context, err error) error {
 			details[i] = &huma.ErrorDetail{Message: faultText(f), Location: f.At.String()}
 		}
 		return huma.Error422UnprocessableEntity("the catalogue is refused", details...)
+	case signatureProblem(err) != nil:
+		return signatureProblem(err)
 	case errors.Is(err, estate.ErrInvalid):
 		return huma.Error422UnprocessableEntity(words(err, estate.ErrInvalid))
 	case errors.Is(err, store.ErrNotFound):

@@ -45,11 +45,11 @@ func (a *API) addTenantStatements() {
 	}) (*list[api.Statement], error) {
 		return a.waivers(c, in.PageParams)
 	})
-	add(a, tenant(access.Waive), created(post("create-waiver", "/v1/tenants/{tenant}/waivers", "Accept the risk that a duty or rule is not met")), func(c call, in *struct {
+	add(a, tenant(access.Waive), proposed(post("create-waiver", "/v1/tenants/{tenant}/waivers", "Propose to accept the risk that a duty or rule is not met; a signature accepts it")), func(c call, in *struct {
 		TenantPath
 		Body api.NewStatement
-	}) (*body[api.Statement], error) {
-		return a.waive(c, in.Body)
+	}) (*body[api.Decision], error) {
+		return a.proposeWaiver(c, in.Body)
 	})
 	for what, action := range map[string]access.Action{"attestation": access.Attest, "waiver": access.Waive} {
 		op := post("withdraw-"+what, "/v1/tenants/{tenant}/"+what+"s/{statement}/withdraw", "End it before its time")

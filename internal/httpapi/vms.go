@@ -7,11 +7,9 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
-	"github.com/demarc/demarc/internal/canonical"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/posture"
-	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/store"
 )
 
@@ -64,7 +62,7 @@ func (a *API) addVMs() {
 		return nil, a.cfg.Fleet.Refresh(c, v)
 	})
 	add(a, tenant(access.Look), get("list-policies", "/v1/tenants/{tenant}/policies", "Policies in force"), a.listPolicies)
-	add(a, tenant(access.SetPolicy), huma.Operation{OperationID: "set-policy", Method: http.MethodPut, Path: "/v1/tenants/{tenant}/policies/{service}", Summary: "Set a service's policy"}, a.setPolicy)
+	add(a, tenant(access.SetPolicy), proposed(huma.Operation{OperationID: "set-policy", Method: http.MethodPut, Path: "/v1/tenants/{tenant}/policies/{service}", Summary: "Propose a service's policy; a signature puts it in force"}), a.setPolicy)
 }
 
 // answerVM answers with everything about one VM.
@@ -185,36 +183,4 @@ func (a *API) listPolicies(c call, in *struct{ TenantPath }) (*list[api.Policy],
 		return err
 	})
 	return out, err
-}
-
-// PolicyVersion is what setting a policy gives.
-type PolicyVersion struct {
-	Version int64  `json:"version"`
-	Digest  string `json:"digest" doc:"of the policy as RFC 8785 canonical JSON"`
-}
-
-func (a *API) setPolicy(c call, in *struct {
-	TenantPath
-	Service string `path:"service" maxLength:"100"`
-	Body    api.NewPolicy
-}) (*body[PolicyVersion], error) {
-	var svc service.Service
-	for _, s := range a.cfg.Services {
-		if s.Manifest().Name == in.Service {
-			svc = s
-		}
-	}
-	checker, ok := svc.(service.PolicyChecker)
-	if !ok {
-		return nil, huma.Error404NotFound("no service " + clip(in.Service) + " has a policy")
-	}
-	doc, err := canonical.Bytes(in.Body.Document)
-	if err != nil {
-		return nil, huma.Error422UnprocessableEntity("the policy is not well-formed JSON: " + err.Error())
-	}
-	if err := checker.CheckPolicy(doc); err != nil {
-		return nil, huma.Error422UnprocessableEntity(err.Error())
-	}
-	p, err := a.cfg.Estate.SetPolicy(c, c.by, c.tenant.ID, in.Body.VM, in.Service, doc)
-	return plain(PolicyVersion{p.Version, p.Digest}, err)
 }

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -360,7 +361,17 @@ func subscriptions(t *testing.T, d db) {
 }
 
 func identities(t *testing.T, d db) {
-	c := store.Credential{Principal: access.Principal{ID: "p" + d.tenant, Name: "Eva", Role: access.CustomerViewer, Tenant: d.tenant}, SecretHash: "h", CreatedAt: noon}
+	c := store.Credential{Principal: access.Principal{ID: "p" + d.tenant, Name: "Eva", Role: access.CustomerViewer, Tenant: d.tenant, Kind: access.Service}, SecretHash: "h", CreatedAt: noon}
+	narrow := store.Credential{Principal: access.Principal{ID: "n" + d.tenant, Name: "bot", Role: access.ProviderAuditor, Kind: access.Service, MFA: true, Scope: []access.Action{access.Look, access.VerifyLedger}}, CreatedAt: noon}
+	none := narrow
+	none.ID, none.Scope = "e"+d.tenant, []access.Action{}
+	for _, c := range []store.Credential{narrow, none} {
+		d.ok(t, func(tx *store.Tx) error { return tx.InsertPrincipal(c) })
+		got := read(t, d, func(tx *store.Tx) (store.Credential, error) { return tx.Principal(c.ID) })
+		if !reflect.DeepEqual(got.Principal, c.Principal) {
+			t.Errorf("%+v came back as %+v", c.Principal, got.Principal)
+		}
+	}
 	d.ok(t, func(tx *store.Tx) error { return tx.InsertPrincipal(c) })
 	d.refused(t, "twice", store.ErrConflict, func(tx *store.Tx) error { return tx.InsertPrincipal(c) })
 	d.ok(t, func(tx *store.Tx) error { return tx.InsertSession("id"+d.tenant, c.ID, noon, noon.Add(time.Hour)) })

@@ -91,7 +91,7 @@ func seedMoves(tx *Tx) error {
 			return fmt.Errorf("seed lifecycle moves: %w", err)
 		}
 	}
-	return nil
+	return seedGrantMoves(tx)
 }
 
 // unreachable reports that the server did not answer.

@@ -165,6 +165,8 @@ type Policy struct {
 	Digest    string
 	CreatedAt time.Time
 	By        string
+	// Decision is the signed decision behind it; empty where there was none.
+	Decision string
 }
 
 type policyRow struct {
@@ -178,39 +180,48 @@ type policyRow struct {
 	Digest        string
 	CreatedAt     int64
 	MadeBy        string
+	DecisionID    string
 }
 
 func (r policyRow) policy() (Policy, error) {
 	return Policy{
 		Subject: subject(r.Scope, r.TenantID, r.SubjectID), Service: r.Service, Version: r.Version, Document: []byte(r.Document),
-		Digest: r.Digest, CreatedAt: fromMicros(r.CreatedAt), By: r.MadeBy,
+		Digest: r.Digest, CreatedAt: fromMicros(r.CreatedAt), By: r.MadeBy, Decision: r.DecisionID,
 	}, nil
+}
+
+// NextPolicy returns the version that the next policy of a service has.
+func (tx *Tx) NextPolicy(s evidence.Subject, service string) (int64, error) {
+	var last int64
+	err := tx.db.NewSelect().Table("policy").ColumnExpr("COALESCE(MAX(version), 0)").
+		Where("scope = ? AND subject_id = ? AND service = ?", string(s.Scope), s.ID, service).Scan(tx.ctx, &last)
+	if err != nil {
+		return 0, fmt.Errorf("number the policy: %w", err)
+	}
+	return last + 1, nil
 }
 
 // AddPolicy writes the next version of a policy and sets p.Version.
 func (tx *Tx) AddPolicy(p *Policy) error {
-	var last int64
-	err := tx.db.NewSelect().Table("policy").ColumnExpr("COALESCE(MAX(version), 0)").
-		Where("scope = ? AND subject_id = ? AND service = ?", string(p.Subject.Scope), p.Subject.ID, p.Service).Scan(tx.ctx, &last)
-	if err != nil {
-		return fmt.Errorf("number the policy: %w", err)
+	var err error
+	if p.Version, err = tx.NextPolicy(p.Subject, p.Service); err != nil {
+		return err
 	}
-	p.Version = last + 1
 	return insert(tx, &policyRow{
 		Scope: string(p.Subject.Scope), SubjectID: p.Subject.ID, Service: p.Service, Version: p.Version, TenantID: p.Subject.Tenant,
-		Document: string(p.Document), Digest: p.Digest, CreatedAt: micros(p.CreatedAt), MadeBy: p.By,
+		Document: string(p.Document), Digest: p.Digest, CreatedAt: micros(p.CreatedAt), MadeBy: p.By, DecisionID: p.Decision,
 	}, "policy")
 }
 
 // Policies returns the newest version of each service's policy about the subjects.
 func (tx *Tx) Policies(subjects []evidence.Subject) ([]Policy, error) {
 	where, args := about(subjects)
-	const columns = "scope, subject_id, service, version, tenant_id, document, digest, created_at, made_by"
+	const columns = "scope, subject_id, service, version, tenant_id, document, digest, created_at, made_by, decision_id"
 	query := "SELECT " + columns + " FROM policy WHERE " + where + " AND version = (SELECT MAX(p.version) FROM policy AS p " +
 		"WHERE p.scope = policy.scope AND p.subject_id = policy.subject_id AND p.service = policy.service)"
 	return list(tx, "policies", query, args, func(rows *sql.Rows) (Policy, error) {
 		var r policyRow
-		err := rows.Scan(&r.Scope, &r.SubjectID, &r.Service, &r.Version, &r.TenantID, &r.Document, &r.Digest, &r.CreatedAt, &r.MadeBy)
+		err := rows.Scan(&r.Scope, &r.SubjectID, &r.Service, &r.Version, &r.TenantID, &r.Document, &r.Digest, &r.CreatedAt, &r.MadeBy, &r.DecisionID)
 		if err != nil {
 			return Policy{}, err
 		}

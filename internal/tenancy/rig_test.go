@@ -80,7 +80,7 @@ func newRig(t *testing.T) *rig {
 // home makes a tenant with a VDC and a VM.
 func (r *rig) home(t *testing.T, name string) (estate.Tenant, estate.VDC, estate.VM) {
 	t.Helper()
-	tenant, err := r.CreateTenant(t.Context(), admin, name)
+	tenant, err := r.CreateTenant(t.Context(), admin, name, false)
 	if err != nil {
 		t.Fatal(err)
 	}

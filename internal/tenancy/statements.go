@@ -100,24 +100,38 @@ func (e *Estate) Attest(ctx context.Context, by access.Principal, duties Duties,
 	return a, err
 }
 
-// Waive accepts the risk that a duty, or a rule of a service, is not met.
-func (e *Estate) Waive(ctx context.Context, by access.Principal, duties Duties, c Claim) (evidence.Waiver, error) {
+// CheckWaiver refuses a claim that cannot be waived, and sets its times as they
+// will be kept.
+func (e *Estate) CheckWaiver(duties Duties, c *Claim) error {
 	if d, ok := duties.Find(c.Duty); ok {
 		if err := fit(d, c.Subject); err != nil {
-			return evidence.Waiver{}, err
+			return err
 		}
 	} else if !duties.ServiceRule(c.Duty) {
-		return evidence.Waiver{}, fmt.Errorf("duty or rule %q: %w", c.Duty, store.ErrNotFound)
+		return fmt.Errorf("duty or rule %q: %w", c.Duty, store.ErrNotFound)
 	}
-	if err := c.check(e.Now(), MaxWaiver); err != nil {
+	return c.check(e.Now(), MaxWaiver)
+}
+
+// Waive is WaiveIn in a transaction of its own.
+func (e *Estate) Waive(ctx context.Context, by access.Principal, duties Duties, c Claim) (w evidence.Waiver, err error) {
+	err = e.Store.Write(ctx, func(tx *store.Tx) error {
+		w, err = e.WaiveIn(tx, by, duties, c)
+		return err
+	})
+	return w, err
+}
+
+// WaiveIn accepts the risk that a duty, or a rule of a service, is not met.
+func (e *Estate) WaiveIn(tx *store.Tx, by access.Principal, duties Duties, c Claim) (evidence.Waiver, error) {
+	if err := e.CheckWaiver(duties, &c); err != nil {
 		return evidence.Waiver{}, err
 	}
 	w := evidence.Waiver{
 		ID: ident.New("w"), Duty: c.Duty, Subject: c.Subject, AcceptedBy: by.Actor(), Reason: c.Text,
 		CreatedAt: e.Now(), Effective: c.Effective, Expires: c.Expires,
 	}
-	err := e.state(ctx, by, "waiver.create", w.ID, c.Subject, w, func(tx *store.Tx) error { return tx.InsertWaiver(w) })
-	return w, err
+	return w, e.stateIn(tx, by, "waiver.create", w.ID, c.Subject, w, func(tx *store.Tx) error { return tx.InsertWaiver(w) })
 }
 
 // Withdraw ends an attestation or a waiver ("attestation", "waiver").
@@ -148,23 +162,26 @@ func (e *Estate) Withdraw(ctx context.Context, by access.Principal, what, tenant
 	})
 }
 
-// state writes a statement with its ledger entry, which carries the digest of
-// its content, and judges what it concerns.
+// state is stateIn in a transaction of its own.
 func (e *Estate) state(ctx context.Context, by access.Principal, action, id string, s evidence.Subject, content any, insert func(tx *store.Tx) error) error {
+	return e.Store.Write(ctx, func(tx *store.Tx) error { return e.stateIn(tx, by, action, id, s, content, insert) })
+}
+
+// stateIn writes a statement with its ledger entry, which carries the digest of
+// its content, and judges what it concerns.
+func (e *Estate) stateIn(tx *store.Tx, by access.Principal, action, id string, s evidence.Subject, content any, insert func(tx *store.Tx) error) error {
 	raw, err := canonical.JSON(content)
 	if err != nil {
 		return err
 	}
-	return e.Store.Write(ctx, func(tx *store.Tx) error {
-		if err := insert(tx); err != nil {
-			return err
-		}
-		what, _, _ := strings.Cut(action, ".")
-		if err := e.record(tx, by, s.Tenant, action, what+"/"+id, map[string]string{"statement": canonical.Digest(raw)}); err != nil {
-			return err
-		}
-		return e.rejudgeAbout(tx, s)
-	})
+	if err := insert(tx); err != nil {
+		return err
+	}
+	what, _, _ := strings.Cut(action, ".")
+	if err := e.record(tx, by, s.Tenant, action, what+"/"+id, map[string]string{"statement": canonical.Digest(raw)}); err != nil {
+		return err
+	}
+	return e.rejudgeAbout(tx, s)
 }
 
 func (e *Estate) rejudgeAbout(tx *store.Tx, s evidence.Subject) error {

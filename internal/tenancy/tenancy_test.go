@@ -43,7 +43,7 @@ func TestNothingWithoutTheLedger(t *testing.T) {
 	tenant, _, vm := r.home(t, "acme")
 	r.failing = errors.New("no ledger")
 	ctx := t.Context()
-	_, err := r.CreateTenant(ctx, admin, "other")
+	_, err := r.CreateTenant(ctx, admin, "other", false)
 	want(t, "tenant", err, r.failing)
 	_, err = r.DeclareVM(ctx, admin, tenant.ID, vm.ID, estate.Declaration{Role: "web"}, 0)
 	want(t, "declaration", err, r.failing)
@@ -77,7 +77,7 @@ func TestNothingWithoutTheLedger(t *testing.T) {
 func TestNoTenantWithoutABus(t *testing.T) {
 	r := newRig(t)
 	r.noBus = errors.New("no bus")
-	_, err := r.CreateTenant(t.Context(), admin, "acme")
+	_, err := r.CreateTenant(t.Context(), admin, "acme", false)
 	want(t, "no bus", err, r.noBus)
 	err = r.Store.Read(t.Context(), func(tx *store.Tx) error { _, err := tx.Tenant("acme"); return err })
 	want(t, "the tenant", err, store.ErrNotFound)
@@ -87,7 +87,7 @@ func TestNames(t *testing.T) {
 	r := newRig(t)
 	tenant, _, _ := r.home(t, "acme")
 	for _, bad := range []string{"", "A", "-a", "a-", "a b", "a/b", strings.Repeat("a", 64), "ä", "a\x00"} {
-		_, err := r.CreateTenant(t.Context(), admin, bad)
+		_, err := r.CreateTenant(t.Context(), admin, bad, false)
 		want(t, fmt.Sprintf("tenant %q", bad), err, estate.ErrInvalid)
 		_, err = r.CreateVDC(t.Context(), admin, tenant.ID, bad)
 		want(t, fmt.Sprintf("VDC %q", bad), err, estate.ErrInvalid)

@@ -72,8 +72,8 @@ func RenewMessage(r RenewRequest) []byte {
 
 // Note is what the server tells an agent.
 type Note struct {
-	// Type is "refresh" (observe everything now) or "resync" (send full facts,
-	// the server has lost or never had them).
+	// Type is "refresh" (observe everything now), "resync" (send full facts,
+	// the server has lost or never had them) or "policy" (look for policies).
 	Type string          `json:"type"`
 	Data json.RawMessage `json:"data,omitempty"`
 }
@@ -82,6 +82,7 @@ type Note struct {
 const (
 	NoteRefresh = "refresh"
 	NoteResync  = "resync"
+	NotePolicy  = "policy"
 )
 
 // Subjects of an agent inside its tenant's bus account. An agent may publish

@@ -26,6 +26,19 @@ type Config struct {
 	HTTPS string
 	// BusListen is where the embedded bus takes agents. Default 127.0.0.1:7422.
 	BusListen string
+	// Agents is where only agents are served, with TLS, so that HTTPS can be kept
+	// to fewer networks. Default none: agents are served at HTTPS.
+	Agents string
+	// Allow are the networks that may connect to console, API, SSH gateway and
+	// web proxy; AllowProvider those that the provider's people may come from;
+	// AllowAgents those of agents. Empty means any; loopback always may.
+	Allow, AllowProvider, AllowAgents []string
+	// ClientCA is a PEM file of authorities: console and API at HTTPS then ask
+	// for a client certificate of one of them, before sign-in.
+	ClientCA string
+	// ConsoleURL is the address that people open the console by, where it is
+	// not the one that the server listens at.
+	ConsoleURL string
 	// Advertise are the host names and addresses that agents reach the server
 	// by; the first is the one that they are told. Default 127.0.0.1.
 	Advertise []string

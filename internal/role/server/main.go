@@ -11,19 +11,25 @@ import (
 
 // Flags are the command line of `demarc server`.
 type Flags struct {
-	Data      string   `help:"Directory for everything that the server keeps." default:"${data}" type:"path" env:"DEMARC_DATA"`
-	HTTP      string   `name:"http" help:"Loopback address of console and API, without TLS." default:"127.0.0.1:7480" env:"DEMARC_HTTP"`
-	HTTPS     string   `name:"https" help:"Address of console and API with TLS, where agents enrol." default:"127.0.0.1:7443" env:"DEMARC_HTTPS"`
-	BusListen string   `help:"Address at which the embedded bus takes agents." default:"127.0.0.1:7422" env:"DEMARC_BUS_LISTEN"`
-	Advertise []string `help:"Host names or addresses that agents reach this server by; the first is told to them." default:"127.0.0.1" env:"DEMARC_ADVERTISE"`
-	Store     string   `help:"State store: sqlite://FILE or postgres://USER@HOST/DATABASE. A file in the data directory if not given." env:"DEMARC_STORE"`
-	Bus       []string `help:"External NATS servers, nats://HOST:PORT; see 'demarc server --bus-config'. Embedded if not given." env:"DEMARC_BUS"`
-	BusCA     string   `name:"bus-ca" help:"PEM file of the authorities that vouch for the external NATS servers." type:"existingfile" env:"DEMARC_BUS_CA"`
-	Events    string   `help:"External VictoriaLogs, http://HOST:PORT. Embedded if not given." env:"DEMARC_EVENTS"`
-	Metrics   string   `help:"External Prometheus that takes remote writes, http://HOST:PORT. Embedded if not given." env:"DEMARC_METRICS"`
-	Witness   []string `help:"Witness of the ledger: 'URL VERIFIER-KEY'; repeatable." sep:"none" env:"DEMARC_WITNESS"`
-	LogLevel  string   `help:"Least severe messages to log." enum:"debug,info,warn,error" default:"info" env:"DEMARC_LOG_LEVEL"`
-	BusConfig string   `help:"Print the configuration for an external NATS server that listens at ADDRESS, and end." placeholder:"ADDRESS"`
+	Data          string   `help:"Directory for everything that the server keeps." default:"${data}" type:"path" env:"DEMARC_DATA"`
+	HTTP          string   `name:"http" help:"Loopback address of console and API, without TLS." default:"127.0.0.1:7480" env:"DEMARC_HTTP"`
+	HTTPS         string   `name:"https" help:"Address of console and API with TLS, where agents enrol." default:"127.0.0.1:7443" env:"DEMARC_HTTPS"`
+	Agents        string   `help:"Address at which only agents are served, with TLS; otherwise they are at --https." env:"DEMARC_AGENTS"`
+	Allow         []string `help:"Networks that may connect to console, API, SSH gateway and web proxy, as 10.0.0.0/8; any if not given." env:"DEMARC_ALLOW"`
+	AllowProvider []string `help:"Networks that the provider's people may come from." env:"DEMARC_ALLOW_PROVIDER"`
+	AllowAgents   []string `help:"Networks that agents may connect from." env:"DEMARC_ALLOW_AGENTS"`
+	ClientCA      string   `name:"client-ca" help:"PEM file of authorities: console and API at --https then ask for a client certificate of one of them." type:"existingfile" env:"DEMARC_CLIENT_CA"`
+	ConsoleURL    string   `name:"console-url" help:"Address that people open the console by, as https://demarc.example." env:"DEMARC_CONSOLE_URL"`
+	BusListen     string   `help:"Address at which the embedded bus takes agents." default:"127.0.0.1:7422" env:"DEMARC_BUS_LISTEN"`
+	Advertise     []string `help:"Host names or addresses that agents reach this server by; the first is told to them." default:"127.0.0.1" env:"DEMARC_ADVERTISE"`
+	Store         string   `help:"State store: sqlite://FILE or postgres://USER@HOST/DATABASE. A file in the data directory if not given." env:"DEMARC_STORE"`
+	Bus           []string `help:"External NATS servers, nats://HOST:PORT; see 'demarc server --bus-config'. Embedded if not given." env:"DEMARC_BUS"`
+	BusCA         string   `name:"bus-ca" help:"PEM file of the authorities that vouch for the external NATS servers." type:"existingfile" env:"DEMARC_BUS_CA"`
+	Events        string   `help:"External VictoriaLogs, http://HOST:PORT. Embedded if not given." env:"DEMARC_EVENTS"`
+	Metrics       string   `help:"External Prometheus that takes remote writes, http://HOST:PORT. Embedded if not given." env:"DEMARC_METRICS"`
+	Witness       []string `help:"Witness of the ledger: 'URL VERIFIER-KEY'; repeatable." sep:"none" env:"DEMARC_WITNESS"`
+	LogLevel      string   `help:"Least severe messages to log." enum:"debug,info,warn,error" default:"info" env:"DEMARC_LOG_LEVEL"`
+	BusConfig     string   `help:"Print the configuration for an external NATS server that listens at ADDRESS, and end." placeholder:"ADDRESS"`
 }
 
 // Config returns what the flags say, with a logger that writes to w.
@@ -31,7 +37,8 @@ func (f Flags) Config(version string, w io.Writer) Config {
 	var level slog.Level
 	level.UnmarshalText([]byte(f.LogLevel)) // kong checked it
 	return Config{
-		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, Advertise: f.Advertise, Store: f.Store, Bus: f.Bus, BusCA: f.BusCA,
+		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, Agents: f.Agents, Allow: f.Allow, AllowProvider: f.AllowProvider,
+		AllowAgents: f.AllowAgents, ClientCA: f.ClientCA, ConsoleURL: f.ConsoleURL, Advertise: f.Advertise, Store: f.Store, Bus: f.Bus, BusCA: f.BusCA,
 		Events: f.Events, Metrics: f.Metrics, Witnesses: f.Witness, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
 	}
 }

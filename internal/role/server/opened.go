@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
 	"github.com/demarc/demarc/internal/httpapi"
@@ -37,6 +38,9 @@ func (s *Server) Ledger() *ledger.Log { return s.s.ledger }
 
 // Identities checks and issues credentials.
 func (s *Server) Identities() *identity.Identities { return s.s.identities }
+
+// Policy decides who may do what.
+func (s *Server) Policy() *authz.Policy { return s.s.policy }
 
 // Estate keeps the estate.
 func (s *Server) Estate() *tenancy.Estate { return s.s.estate }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/bus"
+	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/durable"
@@ -23,6 +24,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ingest"
@@ -65,7 +67,10 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 	s := &server{cfg: cfg}
 	s.onClose(func() error { unlock(); return nil })
 	for _, open := range []func(context.Context) error{
-		s.openState, s.openLedger, s.listen, s.openBus, s.openContract, s.openStores, s.openFaces, s.administrator,
+		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
+		s.openConsent,
+		s.openGrants,
+		s.openStores, s.openFaces, s.administrator,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -90,15 +95,20 @@ type server struct {
 	identities             *identity.Identities
 	policy                 *authz.Policy
 	firstToken             string
+	networks               networks
+	clientCA               *x509.CertPool
 	http                   net.Listener
 	https                  net.Listener
+	agents                 net.Listener // nil where agents are served at https
 	bus                    *bus.Bus
 	busCA                  []byte
 	services               []service.Service
 	contract               *contract.Contract
 	posture                *posture.Engine
 	estate                 *tenancy.Estate
+	consent                *consent.Book
 	fleet                  *fleet.Fleet
+	grants                 *grant.Grants
 	broker                 *events.Broker
 	events                 eventstore.Store
 	metrics                metrics.Store
@@ -212,18 +222,28 @@ func (s *server) listen(context.Context) (err error) {
 	}
 	s.http = take("--http", s.cfg.HTTP)
 	s.https = take("--https", s.cfg.HTTPS)
+	if s.cfg.Agents != "" {
+		s.agents = take("--agents", s.cfg.Agents)
+	}
 	if err != nil {
 		return err
 	}
+	if s.networks, err = s.cfg.networks(); err != nil {
+		return err
+	}
+	if err = s.readClientCA(); err != nil {
+		return err
+	}
 	s.self = &selfcheck.Provider{Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Form: tenancy.ContactForm}
-	for _, l := range []selfcheck.Listener{
-		{Address: s.http.Addr().String()}, {Address: s.https.Addr().String(), TLS: true}, {Address: s.cfg.BusListen, TLS: true},
-	} {
-		if len(s.cfg.Bus) > 0 && l.Address == s.cfg.BusListen {
-			continue // the bus runs elsewhere
-		}
-		l.Loopback = loopback(l.Address)
-		s.self.Listeners = append(s.self.Listeners, l)
+	s.http, s.https = s.management(s.http, false), s.management(s.https, true)
+	// Agents' interfaces manage nothing, but the embedded bus is the product's own.
+	if len(s.cfg.Bus) == 0 {
+		s.self.Listeners = append(s.self.Listeners, selfcheck.Listener{
+			Address: s.cfg.BusListen, TLS: true, Loopback: loopback(s.cfg.BusListen), AllowList: !s.networks.agents.All(),
+		})
+	}
+	if s.agents != nil {
+		s.agents = s.guard(s.agents, s.networks.agents)
 	}
 	return nil
 }
@@ -236,7 +256,7 @@ func (s *server) openBus(ctx context.Context) (err error) {
 	s.bus, err = bus.Open(ctx, bus.Config{
 		Secrets: s.secrets, Log: s.cfg.Log.With("part", "bus"), Dir: filepath.Join(s.cfg.DataDir, "bus"), Listen: s.cfg.BusListen,
 		TLS: s.authority.ServerTLS(s.cfg.hosts()), URLs: s.cfg.Bus, ClientTLS: clientTLS,
-		Advertise: s.advertisedBus(),
+		Advertise: s.advertisedBus(), AgentNetworks: s.networks.agents.Strings(),
 	})
 	if err != nil {
 		return err
@@ -382,9 +402,10 @@ func (s *server) openStores(context.Context) (err error) {
 
 func (s *server) openFaces(context.Context) error {
 	s.api = httpapi.New(httpapi.Config{
-		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Posture: s.posture,
+		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
-		AgentServer: s.cfg.withPort("https", s.https.Addr()), Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
+		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
+		Grants: s.grants, Granted: s.grants.Granted,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -436,7 +457,7 @@ func (s *server) run(ctx context.Context) error {
 	log := s.cfg.Log
 	published := changes{s.bus, s.broker, log}
 	ready := rungroup.Part{Name: "ready", Run: func(ctx context.Context) error {
-		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.cfg.withPort("https", s.https.Addr()), FirstToken: s.firstToken}
+		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken}
 		log.Info("ready", "console", started.URL, "agents", started.AgentServer)
 		s.cfg.Ready(started)
 		<-ctx.Done()
@@ -448,8 +469,10 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
+		rungroup.Part{Name: "grants", Run: s.grants.Run},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
+		rungroup.Part{Name: "decisions", Run: s.consent.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
 			return s.bus.Consume(ctx, func(ctx context.Context, d bus.Delivery) {
@@ -458,8 +481,9 @@ func (s *server) run(ctx context.Context) error {
 				}
 			})
 		}},
-		rungroup.Part{Name: "http", Run: s.serve(s.http, s.handler, nil)},
-		rungroup.Part{Name: "https", Run: s.serve(s.https, s.secureHandler, s.authority.ServerTLS(s.cfg.hosts()))},
+		rungroup.Part{Name: "http", Run: s.serve(s.http, s.faced(s.handler, false), nil)},
+		rungroup.Part{Name: "https", Run: s.serve(s.https, s.faced(s.secureHandler, true), s.secureTLS())},
+		rungroup.Part{Name: "agents", Run: s.serveAgents},
 		ready,
 	)
 }

@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/consent"
+	"github.com/demarc/demarc/internal/decision"
+	"github.com/demarc/demarc/internal/store"
+)
+
+// keysChanged is 201 with the first keys, and 202 with a change to be signed.
+type keysChanged struct {
+	Status int
+	Body   api.KeysChanged
+}
+
+func (a *API) addKeys() {
+	add(a, tenant(access.Look), get("get-keys", "/v1/tenants/{tenant}/keys", "The keys that count for the customer's decisions"), func(c call, in *struct{ TenantPath }) (*body[api.KeySet], error) {
+		out := api.KeySet{Tenant: c.tenant.ID, Keys: []api.Key{}, Recovery: []api.Key{}}
+		err := a.cfg.Store.Read(c, func(tx *store.Tx) error {
+			s, err := tx.KeySet(c.tenant.ID)
+			if errors.Is(err, store.ErrNotFound) {
+				return nil
+			}
+			out = keySetOut(s)
+			return err
+		})
+		return plain(out, err)
+	})
+	add(a, tenant(access.ManageKeys), created(post("change-keys", "/v1/tenants/{tenant}/keys", "Make the first keys (201), or propose a change of them, to be signed (202)")), func(c call, in *struct {
+		TenantPath
+		Body api.ChangeKeys
+	}) (*keysChanged, error) {
+		change, err := keyChange(in.Body)
+		if err != nil {
+			return nil, err
+		}
+		first, pending, err := a.cfg.Consent.ChangeKeys(c, c.by, c.tenant.ID, change)
+		if err != nil {
+			return nil, err
+		}
+		if first != nil {
+			set := keySetOut(*first)
+			return &keysChanged{http.StatusCreated, api.KeysChanged{KeySet: &set}}, nil
+		}
+		out, err := a.answerDecision(c, pending.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &keysChanged{http.StatusAccepted, api.KeysChanged{Decision: &out.Body}}, nil
+	})
+}
+
+func keyChange(in api.ChangeKeys) (consent.KeyChange, error) {
+	out := consent.KeyChange{Remove: in.Remove, Threshold: in.Threshold}
+	for _, k := range in.Add {
+		out.Add = append(out.Add, keyIn(k))
+	}
+	if in.Recovery != nil {
+		out.Recovery = []decision.Key{}
+		for _, k := range *in.Recovery {
+			out.Recovery = append(out.Recovery, keyIn(k))
+		}
+	} else if in.Threshold != 0 {
+		return out, huma.Error422UnprocessableEntity("the threshold counts recovery keys: give them too")
+	}
+	if in.Required != nil {
+		out.Required = map[decision.Kind]int{}
+		for k, n := range in.Required {
+			out.Required[decision.Kind(k)] = n
+		}
+	}
+	if len(out.Add)+len(out.Remove) == 0 && out.Recovery == nil && out.Required == nil {
+		return out, huma.Error422UnprocessableEntity("nothing would change: add or remove a key, or replace the recovery keys")
+	}
+	return out, nil
+}
+
+func keyIn(k api.NewKey) decision.Key {
+	out := decision.Key{
+		Name: k.Name, Holder: k.Holder, Algorithm: k.Algorithm, Public: k.Public, Credential: k.Credential, RPID: k.RPID, Origins: k.Origins,
+	}
+	for _, kind := range k.Kinds {
+		out.Kinds = append(out.Kinds, decision.Kind(kind))
+	}
+	return out
+}
+
+func keyOut(k decision.Key) api.Key {
+	out := api.Key{
+		ID: k.ID, Name: k.Name, Holder: k.Holder, Algorithm: k.Algorithm, Public: k.Public, Credential: k.Credential, RPID: k.RPID, Origins: k.Origins,
+	}
+	for _, kind := range k.Kinds {
+		out.Kinds = append(out.Kinds, string(kind))
+	}
+	return out
+}
+
+func keySetOut(s store.KeySet) api.KeySet {
+	out := api.KeySet{
+		Tenant: s.Tenant, Version: s.Version, Keys: []api.Key{}, Recovery: []api.Key{}, Threshold: s.Threshold, Digest: s.Digest,
+		Canonical: []byte(s.Body), CreatedAt: &s.CreatedAt, By: s.By,
+	}
+	for _, k := range s.Keys {
+		out.Keys = append(out.Keys, keyOut(k))
+	}
+	for _, k := range s.Recovery {
+		out.Recovery = append(out.Recovery, keyOut(k))
+	}
+	for kind, n := range s.Required {
+		if out.Required == nil {
+			out.Required = map[string]int{}
+		}
+		out.Required[string(kind)] = n
+	}
+	return out
+}
