@@ -128,6 +128,12 @@ func (c *Client) AllGrants(ctx context.Context, f GrantFilter) iter.Seq2[Grant, 
 	return list[Grant](ctx, c, params(f.query()...), "v1", "grants")
 }
 
+// FindGrant returns a grant of whatever tenant, without its history, for the
+// provider.
+func (c *Client) FindGrant(ctx context.Context, id string) (Grant, error) {
+	return get[Grant](ctx, c, nil, "v1", "grants", id)
+}
+
 // Grant returns a grant with its history.
 func (c *Client) Grant(ctx context.Context, tenant, id string) (Grant, error) {
 	return get[Grant](ctx, c, nil, "v1", "tenants", tenant, "grants", id)

@@ -298,6 +298,8 @@ type Principal struct {
 	Name      string     `json:"name"`
 	Role      string     `json:"role" enum:"provider-operator,provider-support,provider-security,provider-compliance,provider-administrator,provider-auditor,customer-owner,customer-administrator,customer-approver,customer-viewer,customer-auditor"`
 	Tenant    string     `json:"tenant,omitempty"`
+	Kind      string     `json:"kind,omitempty" doc:"person, service, or setup: the first start's credential"`
+	MFA       bool       `json:"mfa,omitempty" doc:"whether a second factor was shown, by the person or by whoever made the token"`
 	CreatedAt time.Time  `json:"created_at"`
 	Expires   *time.Time `json:"expires,omitempty"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`

@@ -108,9 +108,19 @@ func (a *API) addEnrolment() {
 		id, err := a.cfg.Fleet.Enrol(ctx, token, in.Body)
 		return plain(id, a.agentProblem(ctx, err))
 	})
+	a.addAgentPolicies(agentOp(post("agent-policies", "/v1/agent/policies", "Policies that the customer signed for an agent's machine, with its keys")))
 	huma.Register(a.huma, agentOp(post("renew", "/v1/renew", "Renew an agent's identity")), func(ctx context.Context, in *struct{ Body wire.RenewRequest }) (*body[wire.Identity], error) {
 		id, err := a.cfg.Fleet.Renew(ctx, in.Body)
 		return plain(id, a.agentProblem(ctx, err))
+	})
+}
+
+// addAgentPolicies registers where agents ask for signed policies. What they are
+// given proves itself.
+func (a *API) addAgentPolicies(op huma.Operation) {
+	huma.Register(a.huma, op, func(ctx context.Context, in *struct{ Body wire.PoliciesRequest }) (*body[wire.Policies], error) {
+		p, err := a.cfg.Fleet.Policies(ctx, in.Body)
+		return plain(p, a.agentProblem(ctx, err))
 	})
 }
 
@@ -129,6 +139,9 @@ func (a *API) agentProblem(ctx context.Context, err error) error {
 func (a *API) addPrincipals() {
 	add(a, self, get("whoami", "/v1/whoami", "Who you are"), func(c call, _ *struct{}) (*body[api.Principal], error) {
 		p, err := a.cfg.Identities.Get(c, c.by.ID)
+		if err == nil {
+			p.Principal, err = a.named(c, c.by)
+		}
 		return plain(principalOut(p), err)
 	})
 	// A customer's administrator keeps the tenant's principals, the provider's

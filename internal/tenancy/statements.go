@@ -96,8 +96,32 @@ func (e *Estate) Attest(ctx context.Context, by access.Principal, duties Duties,
 		ID: ident.New("at"), Duty: c.Duty, Subject: c.Subject, By: by.Actor(), Statement: c.Text, Attachments: c.Attachments,
 		CreatedAt: e.Now(), Effective: c.Effective, Expires: c.Expires,
 	}
-	err := e.state(ctx, by, "attestation.create", a.ID, c.Subject, a, func(tx *store.Tx) error { return tx.InsertAttestation(a) })
+	err := e.state(ctx, by, "attestation.create", a.ID, c.Subject, a, func(tx *store.Tx) error {
+		if err := answers(tx, by, d, c.Subject); err != nil {
+			return err
+		}
+		return tx.InsertAttestation(a)
+	})
 	return a, err
+}
+
+// answers checks that a duty is stated to be met by the party that answers for
+// it. Where a service can move the duty, either may; in the provider's own
+// tenants the provider is both.
+func answers(tx *store.Tx, by access.Principal, d responsibility.Duty, s evidence.Subject) error {
+	if string(by.Role.Side()) == string(d.Party) || len(d.Services) > 0 {
+		return nil
+	}
+	if s.Tenant != "" {
+		t, err := tx.Tenant(s.Tenant)
+		if err != nil {
+			return err
+		}
+		if t.Own {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: %s is a duty of the %s, who alone can state that it is met", estate.ErrInvalid, d.ID, d.Party)
 }
 
 // CheckWaiver refuses a claim that cannot be waived, and sets its times as they

@@ -247,8 +247,11 @@ func TestStatements(t *testing.T) {
 	want(t, "the provider's duty", err, estate.ErrInvalid)
 	_, err = r.Waive(ctx, admin, r, with(func(c *tenancy.Claim) { c.Expires = r.now.Add(tenancy.MaxWaiver + time.Hour) }))
 	want(t, "a waiver for ever", err, estate.ErrInvalid)
+	_, err = r.Attest(ctx, admin, r, good)
+	want(t, "the provider states the customer's duty", err, estate.ErrInvalid)
+	owner := access.Principal{ID: "p-2", Role: access.CustomerOwner, Tenant: tenant.ID}
 	r.judged = nil
-	a, err := r.Attest(ctx, admin, r, good)
+	a, err := r.Attest(ctx, owner, r, good)
 	if err != nil {
 		t.Fatal(err)
 	}
