@@ -21,7 +21,7 @@ type accountPage struct {
 	HasPassword         bool
 	Authenticators      []authenticatorLine
 	RecoveryLeft        int
-	Sessions            []api.AccountSession
+	Sessions            []api.OwnSession
 	Tokens              []api.Token
 	Actions             []string
 	TokenForm           tokenForm
@@ -81,10 +81,10 @@ func (c *Console) accountPage(v *visit) (*accountPage, error) {
 		}
 		page.TenantName = t.Name
 	}
-	if page.Sessions, err = api.Collect(v.client.AccountSessions(v)); err != nil {
+	if page.Sessions, err = api.Collect(v.client.OwnSessions(v)); err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(page.Sessions, func(a, b api.AccountSession) int { return b.SeenAt.Compare(a.SeenAt) })
+	slices.SortStableFunc(page.Sessions, func(a, b api.OwnSession) int { return b.SeenAt.Compare(a.SeenAt) })
 	all, err := api.Collect(v.client.Tokens(v))
 	if err != nil {
 		return nil, err

@@ -23,14 +23,15 @@ var (
 	tenantOffers = map[string][]string{
 		"customer-owner": {
 			"manage-people", "manage-keys", "manage-estate", "revoke-agents", "manage-contacts", "read-contacts", "subscribe", "attest", "waive",
-			"set-policy", "sign-decision", "decide-access", "revoke-access", "watch-recording", "review", "handle-incidents",
+			"set-policy", "sign-decision", "decide-access", "revoke-access", "watch-recording", "review", "schedule-reviews", "handle-incidents", "close-incidents",
 		},
 		"customer-administrator": {
 			"manage-estate", "revoke-agents", "manage-contacts", "read-contacts", "subscribe", "attest", "set-policy", "sign-decision",
-			"revoke-access", "watch-recording", "review", "handle-incidents",
+			"revoke-access", "watch-recording", "review", "handle-incidents", "close-incidents",
 		},
 		"customer-approver": {
 			"read-contacts", "waive", "sign-decision", "decide-access", "revoke-access", "watch-recording", "review", "handle-incidents",
+			"close-incidents",
 		},
 		"customer-viewer":  {"read-contacts"},
 		"customer-auditor": {"read-contacts", "watch-recording"},
@@ -41,7 +42,7 @@ var (
 		"provider-operator": {"manage-tenants", "invite-owner", "request-access", "manage-targets"},
 		"provider-support":  {"read-contacts", "manage-contacts", "request-access"},
 		"provider-security": {
-			"request-access", "break-glass", "revoke-access", "revoke-agents", "watch-recording", "verify-ledger", "review", "handle-incidents",
+			"request-access", "break-glass", "revoke-access", "revoke-agents", "watch-recording", "verify-ledger", "handle-incidents",
 		},
 		"provider-compliance": {"manage-catalogue", "attest", "verify-ledger", "read-contacts", "watch-recording"},
 		"provider-auditor":    {"verify-ledger", "watch-recording"},
@@ -50,10 +51,13 @@ var (
 	ownOffers = map[string][]string{
 		"provider-administrator": {
 			"manage-people", "manage-keys", "manage-estate", "subscribe", "waive", "set-policy", "sign-decision", "decide-access", "review",
+			"schedule-reviews", "close-incidents",
 		},
+		"provider-security": {"review"},
 	}
 	providerOffers = map[string][]string{
-		"provider-administrator": {"manage-people", "manage-keys", "manage-targets", "waive", "sign-decision", "review", "rotate-ledger-key"},
+		"provider-administrator": {"manage-people", "manage-keys", "manage-targets", "waive", "sign-decision", "review", "schedule-reviews", "close-incidents", "rotate-ledger-key"},
+		"provider-security":      {"review"},
 		"provider-compliance":    {"waive", "review"},
 	}
 )

@@ -249,7 +249,7 @@ func (f *fakeAPI) routeAccess() {
 		return *a.account
 	})
 	show("/v1/account/sessions", func(*http.Request) any {
-		return listOf([]api.AccountSession{{ID: "se-1", Method: "passkey", Client: "Firefox on Linux", MFA: true, Present: true, CreatedAt: f.now.Add(-time.Hour), SeenAt: f.now, Expires: f.now.Add(time.Hour)}, {ID: "se-2", Method: "password", Client: "Safari on iPhone", CreatedAt: f.now.Add(-time.Hour), SeenAt: f.now.Add(-time.Hour), Expires: f.now.Add(time.Hour)}})
+		return listOf([]api.OwnSession{{ID: "se-1", Method: "passkey", Client: "Firefox on Linux", MFA: true, Present: true, CreatedAt: f.now.Add(-time.Hour), SeenAt: f.now, Expires: f.now.Add(time.Hour)}, {ID: "se-2", Method: "password", Client: "Safari on iPhone", CreatedAt: f.now.Add(-time.Hour), SeenAt: f.now.Add(-time.Hour), Expires: f.now.Add(time.Hour)}})
 	})
 	show("/v1/account/tokens", func(*http.Request) any {
 		return listOf([]api.Token{{ID: "to-1", Name: "nightly report", Scope: []string{"look"}, CreatedAt: f.now.Add(-time.Hour), Expires: f.now.Add(240 * time.Hour)}})

@@ -251,7 +251,7 @@ func (c *Console) incidentsPage(v *visit) (*incidentsPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := &incidentsPage{Tenant: t.Name, MayHandle: v.may("handle-incidents", t)}
+	page := &incidentsPage{Tenant: t.Name, MayHandle: v.may("close-incidents", t)}
 	for i, err := range v.client.Incidents(v, t.Name) {
 		if err != nil {
 			return nil, err
