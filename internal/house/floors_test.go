@@ -82,6 +82,11 @@ var floors = []struct {
 	{"internal/rights", 6, "use-case"},
 	{"internal/selfcheck", 6, "use-case"},
 	{"internal/tenancy", 6, "use-case"},
+	{"internal/acts", 1.5, "what actions of the ledger mean, in terms of access"},
+	{"internal/activity", 6, "use-case"},
+	{"internal/incident", 6, "use-case"},
+	{"internal/privilege", 6, "use-case"},
+	{"internal/review", 6, "use-case"},
 
 	{"internal/httpapi", 7, "faces show use-cases"},
 	{"internal/console", 7, "face"},

@@ -6,8 +6,6 @@ import (
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
-
-	"github.com/demarc/demarc/internal/httpapi"
 )
 
 // openPaths are all that is served to whoever asks: the description of the API,
@@ -27,7 +25,7 @@ func TestEveryRouteIsDecidedAbout(t *testing.T) {
 	if holes := a.Unauthorized(); len(holes) > 0 {
 		t.Errorf("nothing decides about %v", holes)
 	}
-	if got := httpapi.Open(); !slices.Equal(got, openPaths) {
+	if got := a.Open(); !slices.Equal(got, openPaths) {
 		t.Errorf("open is %v", got)
 	}
 	all := a.Routes()

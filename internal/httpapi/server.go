@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/demarc/demarc/internal/activity"
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/contract"
@@ -26,13 +27,16 @@ import (
 	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/incident"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/privilege"
 	"github.com/demarc/demarc/internal/reach"
 	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility"
+	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
@@ -67,11 +71,16 @@ type Config struct {
 	GatewayAddress, ProxyURL string
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
-	Witnesses interface{ State() []ledger.WitnessState }
-	Ingest    interface{ Status() ingest.Status }
-	Events    *events.Broker
-	Services  []service.Service
-	Keys      *keyring.Keyring
+	Witnesses  interface{ State() []ledger.WitnessState }
+	Ingest     interface{ Status() ingest.Status }
+	Events     *events.Broker
+	Reviews    *review.Reviews
+	Incidents  *incident.Incidents
+	Privileges *privilege.Privileges
+	Activity   *activity.Activity
+	Feed       *activity.Feed
+	Services   []service.Service
+	Keys       *keyring.Keyring
 	// ProviderNetworks are those that the provider's people may come from; none
 	// means any. Optional.
 	ProviderNetworks reach.Networks
@@ -111,6 +120,7 @@ func New(cfg Config) *API {
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addSignIn, a.addJoin, a.addDevices, a.addPeople, a.addAccount, a.addIdentityProviders, a.addLedger, a.addExports, a.addEvents,
+		a.addReviews, a.addActivity,
 		a.addDecisions, a.addKeys,
 		a.addGrants,
 		a.addTargets, a.addSessions,

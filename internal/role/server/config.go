@@ -58,6 +58,9 @@ type Config struct {
 	Metrics string
 	// Witnesses cosign the ledger: "URL VKEY" each.
 	Witnesses []string
+	// ManagementNetworks are the addresses and prefixes that the provider's
+	// people administer from; a login from one on a customer's VM is an incident.
+	ManagementNetworks []string
 	// LogLevel is debug, info, warn or error; default info.
 	LogLevel string
 	Version  string

@@ -29,6 +29,7 @@ type Flags struct {
 	Events        string   `help:"External VictoriaLogs, http://HOST:PORT. Embedded if not given." env:"DEMARC_EVENTS"`
 	Metrics       string   `help:"External Prometheus that takes remote writes, http://HOST:PORT. Embedded if not given." env:"DEMARC_METRICS"`
 	Witness       []string `help:"Witness of the ledger: 'URL VERIFIER-KEY'; repeatable." sep:"none" env:"DEMARC_WITNESS"`
+	Managed       []string `name:"management-network" help:"Address or prefix that the provider's people administer from; a login from there on a customer's VM is an incident; repeatable." placeholder:"NETWORK" env:"DEMARC_MANAGEMENT_NETWORK"`
 	LogLevel      string   `help:"Least severe messages to log." enum:"debug,info,warn,error" default:"info" env:"DEMARC_LOG_LEVEL"`
 	BusConfig     string   `help:"Print the configuration for an external NATS server that listens at ADDRESS, and end." placeholder:"ADDRESS"`
 }
@@ -40,7 +41,7 @@ func (f Flags) Config(version string, w io.Writer) Config {
 	return Config{
 		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, SSH: f.SSH, Agents: f.Agents, Allow: f.Allow, AllowProvider: f.AllowProvider,
 		AllowAgents: f.AllowAgents, ClientCA: f.ClientCA, ConsoleURL: f.ConsoleURL, Advertise: f.Advertise, Store: f.Store, Bus: f.Bus, BusCA: f.BusCA,
-		Events: f.Events, Metrics: f.Metrics, Witnesses: f.Witness, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
+		Events: f.Events, Metrics: f.Metrics, Witnesses: f.Witness, ManagementNetworks: f.Managed, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
 	}
 }
 

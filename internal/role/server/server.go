@@ -38,6 +38,7 @@ import (
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
@@ -77,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openGrants,
 		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
-		s.settle,
+		s.lookAtSetUp,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -102,6 +103,7 @@ type server struct {
 	identities             *identity.Identities
 	policy                 *authz.Policy
 	firstToken, joinLink   string
+	judgedSettled          bool // the provider was last judged with the set-up finished
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
@@ -124,6 +126,7 @@ type server struct {
 	events                 eventstore.Store
 	metrics                metrics.Store
 	ingest                 *ingest.Ingest
+	over                   overseers
 	api                    *httpapi.API
 	handler, secureHandler http.Handler
 }
@@ -318,6 +321,7 @@ func ownKinds() []evidence.Kind {
 		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
 		selfcheck.Kinds,
 		grant.Kinds,
+		overseerKinds(),
 	)
 }
 
@@ -356,22 +360,28 @@ func (s *server) openContract(ctx context.Context) error {
 		Store: s.store, Ledger: s.ledger, Accounts: s.bus, Keys: s.keys, Services: buyable(s.services, compiled), Now: s.cfg.Now,
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
+	if err := s.openOverseers(); err != nil {
+		return err
+	}
 	s.posture, err = posture.New(posture.Config{
 		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
 			fleet.Coverage{},
 			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
 			s.self,
 			s.openRights(),
-			grant.Privileged{Sessions: sessions{s}},
-			grant.Environments{Sessions: sessions{s}},
+			review.Source{}, s.over.incidents, s.over.privileges,
+			grant.Privileged{Sessions: sessions{}},
+			grant.Environments{Sessions: sessions{}},
 		},
-		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
+		Observers: s.overseerObservers(),
+		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
 	if err != nil {
 		return err
 	}
 	s.estate.Judge = s.posture
+	s.judgeOverseers()
 	s.fleet = &fleet.Fleet{
 		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()) + string(s.busCA), Pin: s.authority.Pin(),
 		BusURLs: s.bus.URLs(), Now: s.cfg.Now, Log: s.cfg.Log.With("part", "fleet"),
@@ -435,6 +445,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
 		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
+		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -504,6 +515,7 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "gateway", Run: s.runGateway},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
+		rungroup.Part{Name: "overseers", Run: s.oversee},
 		rungroup.Part{Name: "decisions", Run: s.consent.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {
