@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"testing"
 	"time"
 
@@ -46,4 +48,22 @@ func (w world) newProvider(t testing.TB, r *rig) string {
 		t.Fatal(err)
 	}
 	return p.ID
+}
+
+// age makes the session of that secret as old as if it had last been rotated
+// that long ago.
+func (r *rig) age(t testing.TB, secret string, by time.Duration) {
+	t.Helper()
+	sum := sha256.Sum256([]byte(secret))
+	err := r.Store().Write(t.Context(), func(tx *store.Tx) error {
+		s, err := tx.SessionBySecret(hex.EncodeToString(sum[:]))
+		if err != nil {
+			return err
+		}
+		s.Rotated = s.Rotated.Add(-by)
+		return tx.UpdateSession(s, s.SecretHash)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
