@@ -21,7 +21,7 @@ type personInviteCmd struct {
 	Name   string `arg:"" help:"Name of the person."`
 	Role   string `required:"" help:"What the person may be; see docs/access.md." placeholder:"ROLE"`
 	Mail   string `help:"Mail address; it is the sign-in name unless the person chooses another." placeholder:"ADDRESS"`
-	Tenant string `help:"The tenant; required for the customer's roles." placeholder:"NAME"`
+	Tenant string `help:"The tenant of a customer's role; your usual one if left out." placeholder:"NAME"`
 }
 
 // Help is shown below the flags.
@@ -82,6 +82,11 @@ func (c *personInviteCmd) Run(ctx context.Context, s *session) error {
 	client, err := s.connect()
 	if err != nil {
 		return err
+	}
+	if strings.HasPrefix(c.Role, "customer-") {
+		if c.Tenant, err = s.tenantOr(ctx, client, c.Tenant); err != nil {
+			return err
+		}
 	}
 	v, err := client.Invite(ctx, api.NewInvitation{Name: c.Name, Mail: c.Mail, Role: c.Role, Tenant: c.Tenant})
 	if err != nil {
