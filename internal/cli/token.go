@@ -82,6 +82,7 @@ type tokenRevokeCmd struct {
 var principalColumns = []column[api.Principal]{
 	{key: "id", head: "ID", text: func(v api.Principal) string { return v.ID }},
 	{key: "name", head: "NAME", fit: cut, text: func(v api.Principal) string { return v.Name }},
+	{key: "kind", text: func(v api.Principal) string { return v.Kind }},
 	{key: "role", head: "ROLE", text: func(v api.Principal) string { return v.Role }},
 	{key: "tenant", head: "TENANT", fit: cut, text: func(v api.Principal) string { return v.Tenant }},
 	{key: "expires", head: "EXPIRES", text: func(v api.Principal) string { return stampOf(v.Expires) }, show: func(v api.Principal) string { return clockOf(v.Expires) }},

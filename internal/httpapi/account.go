@@ -148,7 +148,11 @@ func accountOut(acc identity.Account, by access.Principal) api.Account {
 		RecoveryUntil: momentOrNil(acc.RecoveryUntil), Session: by.Session, MFA: by.MFA, MustEnrol: by.OfProvider() && !by.MFA,
 	}
 	for _, x := range acc.Authenticators {
-		out.Authenticators = append(out.Authenticators, api.Authenticator{ID: x.ID, Kind: x.Kind, Label: x.Label, CreatedAt: x.CreatedAt, UsedAt: x.Used})
+		y := api.Authenticator{ID: x.ID, Kind: x.Kind, Label: x.Label, CreatedAt: x.CreatedAt, UsedAt: x.Used}
+		if k := x.Passkey; k != nil {
+			y.Passkey = &api.PasskeyKey{Public: k.Public, Credential: k.Credential, RPID: k.RPID, Origins: k.Origins}
+		}
+		out.Authenticators = append(out.Authenticators, y)
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,6 +180,18 @@ func (tx *Tx) AnswerDeviceLogin(d DeviceLogin) error {
 func (tx *Tx) TakeDeviceLogin(hash string) error {
 	res, err := tx.db.NewDelete().Table("device_login").Where("secret_hash = ?", hash).Exec(tx.ctx)
 	return changed(res, err, "device sign-in", "")
+}
+
+// LockAttempts keeps other transactions from counting for the same until this
+// one ends.
+func (tx *Tx) LockAttempts(who []string) error {
+	for _, w := range slices.Sorted(slices.Values(who)) { // in one order, so that none waits for the other
+		err := tx.exec("lock failed sign-ins", "INSERT INTO attempt (who, failures, last_at) VALUES (?, 0, 0) ON CONFLICT (who) DO UPDATE SET who = EXCLUDED.who", w)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Attempts returns how often who failed to sign in, and when last.
