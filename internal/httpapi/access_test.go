@@ -189,7 +189,7 @@ func TestEveryOperationBeforeTheSetUpIsFinished(t *testing.T) {
 
 func (m matrix) run(t *testing.T) {
 	for _, w := range []*world{&m.own, &m.foreign, &m.home} {
-		w.person, w.invitation = w.newPerson(t, m.r), w.newInvitation(t, m.r)
+		w.person, w.invitation, w.provider = w.newPerson(t, m.r), w.newInvitation(t, m.r), w.newProvider(t, m.r)
 	}
 	all := operations(t, m.r)
 	if len(all) < 50 {
@@ -283,6 +283,7 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
 	"create-principal": managesPeople,
 	"revoke-principal": managesPeople, "invite": managesPeople, "revoke-invitation": managesPeople, "remove-person": managesPeople, "change-role": managesPeople,
+	"add-identity-provider": managesPeople, "remove-identity-provider": managesPeople,
 }
 
 // ofPeople reports whether the operation is about signing in, or about what a
@@ -305,6 +306,7 @@ var alsoFine = map[string][]int{
 	"approve-grant": {http.StatusConflict},            // there are no keys to sign it with
 
 	"sign-off-review": {http.StatusUnprocessableEntity}, "sign-off-provider-review": {http.StatusUnprocessableEntity}, // nothing was looked at
+	"add-identity-provider": {http.StatusUnprocessableEntity}, // nobody answers at the issuer
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

@@ -224,8 +224,8 @@ type world struct {
 	decision api.Decision
 	grant    api.Grant
 	// person and invitation are made for the matrix of operations only.
-	person, invitation string
-	review, incident   string
+	person, invitation, provider string
+	review, incident             string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
