@@ -89,8 +89,8 @@ type RecoveryCodes struct {
 	Codes []string `json:"codes" doc:"empty where none were made"`
 }
 
-// Session is a console session.
-type Session struct {
+// OwnSession is a console session of a person.
+type OwnSession struct {
 	ID              string    `json:"id"`
 	Method          string    `json:"method" doc:"how it began"`
 	Client          string    `json:"client" doc:"kind of browser"`
@@ -225,9 +225,9 @@ func (c *Client) RemoveAuthenticator(ctx context.Context, id string) error {
 	return c.do(ctx, call{method: "POST", segments: []string{"v1", "account", "authenticators", id, "remove"}}, nil)
 }
 
-// Sessions lists the person's sessions.
-func (c *Client) Sessions(ctx context.Context) iter.Seq2[Session, error] {
-	return list[Session](ctx, c, nil, "v1", "account", "sessions")
+// OwnSessions lists the person's sessions.
+func (c *Client) OwnSessions(ctx context.Context) iter.Seq2[OwnSession, error] {
+	return list[OwnSession](ctx, c, nil, "v1", "account", "sessions")
 }
 
 // EndSession ends one of the person's sessions.

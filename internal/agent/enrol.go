@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nkeys"
 
+	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/wire"
 )
@@ -39,6 +40,9 @@ type EnrolOptions struct {
 	Software string
 	// Force replaces an identity that is there.
 	Force bool
+	// CustomerKeys is the digest of the customer's key set ("sha256:…"), by the
+	// customer's own word. Empty takes the one that the token names, if it does.
+	CustomerKeys string
 }
 
 // Enrol exchanges a one-time token for an identity and stores it. The private
@@ -49,6 +53,10 @@ func Enrol(ctx context.Context, o EnrolOptions) (Identity, error) {
 		return Identity{}, err
 	}
 	token, err := wire.ParseToken(o.Token)
+	if err != nil {
+		return Identity{}, err
+	}
+	keys, err := o.keys(token)
 	if err != nil {
 		return Identity{}, err
 	}
@@ -84,6 +92,14 @@ func Enrol(ctx context.Context, o EnrolOptions) (Identity, error) {
 	id := Identity{Identity: answer, Server: origin, Seed: string(seed), IssuedAt: now, Lifetime: lifetime(answer, now)}
 	if err := id.check(); err != nil {
 		return Identity{}, fmt.Errorf("enrol at %s: the server's answer: %w", origin, err)
+	}
+	state, err := id.customer(keys)
+	if err != nil {
+		return Identity{}, fmt.Errorf("enrol at %s: %w", origin, err)
+	}
+	id.Keys = nil
+	if err := keepCustomer(o.Dir, keys, state); err != nil {
+		return Identity{}, err
 	}
 	if err := id.save(o.Dir); err != nil {
 		return Identity{}, err
@@ -142,4 +158,57 @@ func machineID(root string) string {
 		}
 	}
 	return ""
+}
+
+// keys is the digest of the key set to pin; empty for none.
+func (o EnrolOptions) keys(token wire.Token) (string, error) {
+	named := ""
+	if token.Keys != [sha256.Size]byte{} {
+		named = "sha256:" + hex.EncodeToString(token.Keys[:])
+	}
+	switch {
+	case o.CustomerKeys == "":
+		return named, nil
+	case !digestForm.MatchString(o.CustomerKeys):
+		return "", errors.New("--customer-key: want the digest of the customer's key set as sha256:<64 hex digits>; `demarc key list` prints it")
+	}
+	return o.CustomerKeys, nil
+}
+
+// customer makes what is known of the customer at enrolment: the pinned key set
+// must be among those that the server shows, or the machine would obey nobody.
+func (id Identity) customer(pin string) (customer, error) {
+	state := customer{}.under(pin, id)
+	if pin == "" {
+		return state, nil
+	}
+	var h decision.History
+	if len(id.Keys) == 0 {
+		return state, fmt.Errorf("the customer's keys %s were named, and the server knows no keys of the tenant", pin)
+	}
+	if err := json.Unmarshal(id.Keys, &h); err != nil {
+		return state, errors.New("the customer's keys that the server shows cannot be read")
+	}
+	state, err := state.follow(h)
+	if err != nil {
+		return state, fmt.Errorf("the server shows other keys of the customer than %s: %w", pin, err)
+	}
+	return state, nil
+}
+
+// keepCustomer puts what is known of the customer in the place of what another
+// enrolment left.
+func keepCustomer(dir, digest string, state customer) error {
+	if digest == "" {
+		for _, name := range []string{pinFile, customerFile} {
+			if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("forget the former customer's keys: %w", err)
+			}
+		}
+		return nil
+	}
+	if err := state.save(dir); err != nil {
+		return err
+	}
+	return pin(dir, digest)
 }

@@ -79,17 +79,23 @@ func (id Identity) roots() (*x509.CertPool, error) {
 }
 
 // post sends a JSON request to the server and reads an identity.
-func post(ctx context.Context, c *tls.Config, server, path, bearer string, body any) (wire.Identity, error) {
-	var id wire.Identity
+func post(ctx context.Context, c *tls.Config, server, path, bearer string, body any) (id wire.Identity, err error) {
+	err = exchange(ctx, c, server, path, bearer, body, maxAnswer, &id)
+	return id, err
+}
+
+// exchange sends a JSON request to the server and decodes an answer of at most
+// limit bytes.
+func exchange(ctx context.Context, c *tls.Config, server, path, bearer string, body any, limit int64, out any) error {
 	raw, err := json.Marshal(body)
 	if err != nil {
-		return id, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, httpTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, server+path, bytes.NewReader(raw))
 	if err != nil {
-		return id, err
+		return err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	if bearer != "" {
@@ -102,20 +108,20 @@ func post(ctx context.Context, c *tls.Config, server, path, bearer string, body 
 	}}
 	resp, err := client.Do(req)
 	if err != nil {
-		return id, err
+		return err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit))
 	if err != nil {
-		return id, fmt.Errorf("read the server's answer: %w", err)
+		return fmt.Errorf("read the server's answer: %w", err)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return id, &RefusedError{Status: resp.StatusCode, Detail: problemDetail(answer)}
+		return &RefusedError{Status: resp.StatusCode, Detail: problemDetail(answer)}
 	}
-	if err := json.Unmarshal(answer, &id); err != nil {
-		return id, fmt.Errorf("the server's answer is not what an agent expects: %w", err)
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("the server's answer is not what an agent expects: %w", err)
 	}
-	return id, nil
+	return nil
 }
 
 // problemDetail takes the human part of problem details, bounded and on one line.

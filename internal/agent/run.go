@@ -5,6 +5,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -56,14 +57,19 @@ func Run(ctx context.Context, cfg Config) error {
 	rep.link = &link{creds: rep.creds, log: cfg.Log, onNote: rep.onNote}
 	rep.publisher = &publisher{spool: sp, send: rep.link.request, log: cfg.Log, changed: rep.changed, retry: make(chan struct{}, 1)}
 	rep.link.onConnect = rep.publisher.again
+	if rep.policies, err = openPolicies(cfg.Dir, rep.creds, cfg.Log, rep.changed, rep.policyChanged); err != nil {
+		return errors.Join(err, sp.Close())
+	}
 	host := service.Host{Root: cfg.Root, Dir: filepath.Join(cfg.Dir, "state"), Log: cfg.Log, Emit: rep.emit.emit}
 	for _, o := range cfg.Observers {
+		host.Policy = func() (json.RawMessage, int64) { return rep.policies.of(o.Name()) }
 		rep.observers = append(rep.observers, supervise(o, host, rep.changed))
 	}
 
 	var parts sync.WaitGroup
 	parts.Go(func() { _ = rep.link.run(ctx) })
 	parts.Go(func() { rep.creds.run(ctx) })
+	parts.Go(func() { rep.policies.run(ctx) })
 	parts.Go(func() { rep.run(ctx) })
 	parts.Go(func() {
 		// Without its publisher the agent is of no use: it ends and is started again.
@@ -84,11 +90,24 @@ func Run(ctx context.Context, cfg Config) error {
 
 // onNote does what the server asks.
 func (r *reporter) onNote(n wire.Note) {
-	if n.Type == wire.NoteResync {
+	switch n.Type {
+	case wire.NotePolicy:
+		r.policies.ask()
+		return
+	case wire.NoteResync:
 		r.emit.forget()
 	}
 	for _, o := range r.observers {
 		o.ask()
 	}
 	r.changed()
+}
+
+// policyChanged tells the observer of a service that its policy is another.
+func (r *reporter) policyChanged(service string) {
+	for _, o := range r.observers {
+		if o.observer.Name() == service {
+			o.retell()
+		}
+	}
 }

@@ -69,6 +69,7 @@ type reporter struct {
 	publisher *publisher
 	creds     *credentials
 	link      *link
+	policies  *policies
 	changes   chan struct{}
 }
 
@@ -129,6 +130,7 @@ func (r *reporter) state() wire.AgentState {
 	for _, o := range r.observers {
 		st.Services = append(st.Services, o.state())
 	}
+	r.policies.report(&st)
 	slices.SortFunc(st.Services, func(a, b wire.AgentService) int { return strings.Compare(a.Name, b.Name) })
 	return st
 }

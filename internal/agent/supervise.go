@@ -26,6 +26,7 @@ type supervised struct {
 	observer service.Observer
 	host     service.Host
 	refresh  chan struct{}
+	policy   chan struct{}
 	changed  func()
 
 	mu       sync.Mutex // guards what follows
@@ -36,12 +37,12 @@ type supervised struct {
 
 // supervise prepares an observer. host lacks what belongs to one observer.
 func supervise(o service.Observer, host service.Host, changed func()) *supervised {
-	s := &supervised{observer: o, refresh: make(chan struct{}, 1), changed: changed, coverage: map[string]service.Coverage{}}
+	s := &supervised{observer: o, refresh: make(chan struct{}, 1), policy: make(chan struct{}, 1), changed: changed, coverage: map[string]service.Coverage{}}
 	host.Log = host.Log.With(slog.String("service", o.Name()))
 	if host.Dir != "" {
 		host.Dir = filepath.Join(host.Dir, o.Name())
 	}
-	host.Refresh = s.refresh
+	host.Refresh, host.PolicyChanged = s.refresh, s.policy
 	host.Coverage = s.cover
 	s.host = host
 	return s
@@ -141,6 +142,14 @@ func (s *supervised) uncover(aspect string) {
 func (s *supervised) ask() {
 	select {
 	case s.refresh <- struct{}{}:
+	default:
+	}
+}
+
+// retell tells the observer that its policy is another.
+func (s *supervised) retell() {
+	select {
+	case s.policy <- struct{}{}:
 	default:
 	}
 }

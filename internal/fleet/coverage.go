@@ -147,6 +147,12 @@ func (c *coverage) report(st wire.AgentState) {
 			}
 		}
 	}
+	for _, r := range st.RefusedPolicies {
+		c.Lost = append(c.Lost, lost{Aspect: "policy", Reason: fmt.Sprintf("policy refused: %s: %s", printable(r.Service), printable(r.Reason))})
+	}
+	if st.Keys != nil && st.Keys.Fault != "" {
+		c.Lost = append(c.Lost, lost{Aspect: "policy", Reason: "the customer's keys that the server shows are refused: " + printable(st.Keys.Fault)})
+	}
 	if st.SpoolFault != "" {
 		c.Lost = append(c.Lost, lost{Aspect: "spool", Reason: st.SpoolFault})
 	}

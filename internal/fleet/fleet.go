@@ -98,6 +98,7 @@ func (f *Fleet) CreateToken(ctx context.Context, by access.Principal, tenant, vd
 	raw := make([]byte, 24)
 	rand.Read(raw)
 	secret := base64.RawURLEncoding.EncodeToString(raw)
+	var keys [sha256.Size]byte
 	now := f.Now()
 	t = store.EnrolmentToken{ID: ident.New("e"), Tenant: tenant, VMName: vmName, SecretHash: digest(secret), CreatedAt: now, Expires: now.Add(life)}
 	err = f.Store.Write(ctx, func(tx *store.Tx) error {
@@ -106,12 +107,15 @@ func (f *Fleet) CreateToken(ctx context.Context, by access.Principal, tenant, vd
 			return err
 		}
 		t.VDC = home.ID
+		if keys, err = keySetDigest(tx, tenant); err != nil {
+			return err
+		}
 		if err := tx.InsertEnrolmentToken(t); err != nil {
 			return err
 		}
 		return f.record(tx, by.Actor(), tenant, "enrolment-token.create", "enrolment-token/"+t.ID)
 	})
-	return t, wire.Token{ID: strings.TrimPrefix(t.ID, "e-"), Secret: secret, CA: f.Pin}.String(), err
+	return t, wire.Token{ID: strings.TrimPrefix(t.ID, "e-"), Secret: secret, CA: f.Pin, Keys: keys}.String(), err
 }
 
 func digest(secret string) string {
@@ -159,7 +163,14 @@ func (f *Fleet) Enrol(ctx context.Context, token string, req wire.EnrolRequest) 
 		return wire.Identity{}, err
 	}
 	id, err := f.identity(ctx, a)
+	if err != nil {
+		return id, err
+	}
 	id.VM, id.VMName = vm.ID, vm.Name
+	err = f.Store.Read(ctx, func(tx *store.Tx) (err error) {
+		id.Keys, err = keyHistory(tx, a.Tenant)
+		return err
+	})
 	return id, err
 }
 

@@ -58,7 +58,7 @@ func (a *API) addAccount() {
 	}) (*struct{}, error) {
 		return nil, ids.RemoveAuthenticator(c, c.by, in.Authenticator)
 	})
-	a.addSessions()
+	a.addOwnSessions()
 	a.addTokens()
 }
 
@@ -74,12 +74,12 @@ func (v visitor) elevated(session string, err error) (*cookies, error) {
 	return onlyCookies(cs...), nil
 }
 
-func (a *API) addSessions() {
+func (a *API) addOwnSessions() {
 	ids := a.cfg.Identities
-	add(a, self, get("list-sessions", "/v1/account/sessions", "Your sessions"), func(c call, _ *struct{}) (*list[api.Session], error) {
+	add(a, self, get("list-own-sessions", "/v1/account/sessions", "Your sessions"), func(c call, _ *struct{}) (*list[api.OwnSession], error) {
 		ss, err := ids.Sessions(c, c.by)
-		return paged(ss, 0, nil, func(s store.Session) api.Session {
-			return api.Session{
+		return paged(ss, 0, nil, func(s store.Session) api.OwnSession {
+			return api.OwnSession{
 				ID: s.ID, Method: s.Method, Client: s.Client, MFA: s.MFA, Present: s.ID == c.by.Session, CreatedAt: s.CreatedAt,
 				AuthenticatedAt: s.Authenticated, SeenAt: s.Seen, Expires: s.Expires,
 			}

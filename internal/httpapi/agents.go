@@ -108,9 +108,19 @@ func (a *API) addEnrolment() {
 		id, err := a.cfg.Fleet.Enrol(ctx, token, in.Body)
 		return plain(id, a.agentProblem(ctx, err))
 	})
+	a.addAgentPolicies(agentOp(post("agent-policies", "/v1/agent/policies", "Policies that the customer signed for an agent's machine, with its keys")))
 	huma.Register(a.huma, agentOp(post("renew", "/v1/renew", "Renew an agent's identity")), func(ctx context.Context, in *struct{ Body wire.RenewRequest }) (*body[wire.Identity], error) {
 		id, err := a.cfg.Fleet.Renew(ctx, in.Body)
 		return plain(id, a.agentProblem(ctx, err))
+	})
+}
+
+// addAgentPolicies registers where agents ask for signed policies. What they are
+// given proves itself.
+func (a *API) addAgentPolicies(op huma.Operation) {
+	huma.Register(a.huma, op, func(ctx context.Context, in *struct{ Body wire.PoliciesRequest }) (*body[wire.Policies], error) {
+		p, err := a.cfg.Fleet.Policies(ctx, in.Body)
+		return plain(p, a.agentProblem(ctx, err))
 	})
 }
 

@@ -34,7 +34,7 @@ func PrincipalOf(ctx context.Context) access.Principal {
 
 // open lists what is served without authentication: the description of the
 // API, and what agents call with credentials of their own.
-var open = map[string]bool{"/openapi.json": true, "/openapi.yaml": true, "/v1/enrol": true, "/v1/renew": true}
+var open = map[string]bool{"/openapi.json": true, "/openapi.yaml": true, "/v1/enrol": true, "/v1/renew": true, "/v1/agent/policies": true}
 
 // authenticate finds out who calls, by API token or console session.
 func (a *API) authenticate(next http.Handler) http.Handler {

@@ -30,7 +30,7 @@ var peopleDocs = map[string]string{
 	"RecoveryCodes":       "Codes that sign in once each in place of a second factor; they are shown once.",
 	"Redirection":         "Where the browser goes next.",
 	"SecondFactor":        "The second step after a password.",
-	"Session":             "A console session.",
+	"OwnSession":          "A console session.",
 	"SignInMethods":       "How people can sign in.",
 	"SignInProvider":      "An OpenID provider that people sign in at.",
 	"SignedIn":            "How a sign-in went on.",

@@ -37,6 +37,7 @@ func (w world) refs() map[string]string {
 		"tenant": w.tenant.ID, "vdc": w.vdc.ID, "vm": w.vm.ID, "contact": w.contact.ID, "subscription": w.subscription.ID,
 		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation,
 		"decision": w.decision.ID, "grant": w.grant.ID,
+		"review": w.review, "incident": w.incident,
 	}
 }
 
@@ -57,12 +58,17 @@ var uses = map[string]bool{
 	"approve-grant": true, "extend-grant": true, "notify-grant": true, "ask-grant": true, "answer-grant": true, "refuse-grant": true, "revoke-grant": true,
 	"close-grant": true, "acknowledge-grant": true, "dispute-grant": true,
 	"remove-person": true, "revoke-invitation": true,
+	"close-incident": true, "remove-provider-identity": true,
 }
 
 // request makes a request about the world, below the tenant of that reference.
 func (g generator) request(w world, tenant string) request {
 	g.t.Helper()
 	refs := w.refs()
+	refs["plan"], refs["identity"] = "logs", "pi-none"
+	if strings.HasSuffix(g.op.OperationID, "provider-review") {
+		refs["review"] = providerReview(g.t, g.r)
+	}
 	refs["kind"], refs["service"], refs["index"], refs["name"], refs["version"] = "vm.coverage", "hardening", "0", "iso27017-cld", "1.0.0"
 	refs["session"], refs["token"], refs["authenticator"] = "s-none", "k-none", "a-none"
 	refs["duty"], refs["path"] = "CLD.9.5.2/C-4.4b", "checkpoint"
@@ -113,6 +119,10 @@ func (g generator) request(w world, tenant string) request {
 // fresh puts new objects where the operation will end them.
 func (g generator) fresh(w world, refs map[string]string) {
 	switch g.op.OperationID {
+	case "close-incident":
+		refs["incident"] = w.newIncident(g.t, g.r)
+	case "remove-provider-identity":
+		refs["identity"] = newIdentity(g.t, g.r)
 	case "delete-contact":
 		refs["contact"] = w.newContact(g.t, g.r, "fresh").ID
 	case "end-subscription":
@@ -205,6 +215,10 @@ func (g generator) known(name string, w world) (any, bool) {
 			return w.tenant.Name, true
 		}
 		return g.r.name("made"), true
+	case "note":
+		return "found out in a test", true
+	case "value":
+		return g.r.name("ops"), true
 	case "vdc":
 		return w.vdc.ID, true
 	case "mail":

@@ -73,7 +73,7 @@ func start(dir string) (*rig, error) {
 	ready := make(chan struct{})
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.Open(ctx, server.Config{
-		DataDir: dir, HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", BusListen: "127.0.0.1:0", Version: "test",
+		DataDir: dir, HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", BusListen: "127.0.0.1:0", SSH: "127.0.0.1:0", Version: "test",
 		Log:   slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ready: func(server.Started) { close(ready) },
 	})
@@ -223,8 +223,8 @@ type world struct {
 	key      signing
 	decision api.Decision
 	grant    api.Grant
-	// person and invitation are made for the matrix of operations only.
-	person, invitation string
+	// The rest is made for the matrix of operations only.
+	person, invitation, review, incident string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }

@@ -144,6 +144,15 @@ type Host struct {
 	Coverage func(c Coverage)
 	// Refresh delivers a value when somebody asks for fresh facts at once.
 	Refresh <-chan struct{}
+	// Policy returns the service's policy for this machine in canonical JSON and
+	// its version, or nil and 0 where none counts now: none was set, or it ended.
+	// The agent has checked that the customer signed it, for this machine, and
+	// that it is the newest; the observer still has to check its form. Asked
+	// anew, it gives what counts then.
+	Policy func() (json.RawMessage, int64)
+	// PolicyChanged delivers a value when Policy returns another one than before.
+	// It may deliver one too many.
+	PolicyChanged <-chan struct{}
 }
 
 // Need is something that an observer requires of the host.

@@ -54,6 +54,9 @@ type Identity struct {
 	// them and for the server's HTTPS address.
 	BusURLs []string `json:"bus_urls"`
 	CA      string   `json:"ca"`
+	// Keys is, at enrolment, how the tenant's keys came to be (decision.History);
+	// missing where it has none. The agent takes the set whose digest it was told.
+	Keys json.RawMessage `json:"keys,omitempty"`
 }
 
 // RenewRequest asks for a new JWT. Signature is base64url of the agent's NKey
@@ -110,6 +113,10 @@ type AgentState struct {
 	Lost           int    `json:"lost" doc:"records that the disk did not give back"`
 	SpoolBytes     int64  `json:"spool_bytes" doc:"room taken by records that wait to be sent, in steps of 1 MiB"`
 	SpoolFault     string `json:"spool_fault,omitempty" doc:"why the spool cannot take records now"`
+	// Keys is missing where the machine trusts no keys of the customer.
+	Keys            *AgentKeys     `json:"customer_keys,omitempty" doc:"the customer's keys that policies must be signed by"`
+	Policies        []AgentPolicy  `json:"policies,omitempty" doc:"policies that it obeys"`
+	RefusedPolicies []AgentRefusal `json:"refused_policies,omitempty" doc:"policies that it refuses"`
 }
 
 // AgentService is one service as the agent runs it.

@@ -16,6 +16,7 @@ import (
 // Commands are the verbs of the program, with their flags.
 type Commands struct {
 	Enroll  Enroll  `cmd:"" help:"Enrol this machine with a one-time token."`
+	Trust   Trust   `cmd:"" help:"Trust the customer's keys of a digest: from then on their signed policies are obeyed."`
 	Run     Run     `cmd:"" help:"Run the agent until it is interrupted."`
 	Status  Status  `cmd:"" help:"Show identity, coverage and spool of the agent on this machine."`
 	Version Version `cmd:"" help:"Print the version."`
@@ -28,6 +29,8 @@ type Enroll struct {
 	Dir       string `default:"/var/lib/demarc-agent" help:"Where the agent keeps identity and spool."`
 	Root      string `default:"/" help:"The directory that stands for /."`
 	Force     bool   `help:"Give up an identity that is there."`
+
+	CustomerKey string `name:"customer-key" placeholder:"DIGEST" help:"Digest of the customer's key set, as demarc key list prints it; it counts before the one in the token."`
 }
 
 // maxToken bounds what is read in search of a token.
@@ -39,7 +42,7 @@ func (c *Enroll) Run(ctx context.Context, p Program) error {
 	if err != nil {
 		return err
 	}
-	id, err := agent.Enrol(ctx, agent.EnrolOptions{Server: c.Server, Token: token, Dir: c.Dir, Root: c.Root, Software: p.Software(), Force: c.Force})
+	id, err := agent.Enrol(ctx, agent.EnrolOptions{Server: c.Server, Token: token, Dir: c.Dir, Root: c.Root, Software: p.Software(), Force: c.Force, CustomerKeys: c.CustomerKey})
 	if err != nil {
 		return err
 	}
@@ -67,6 +70,21 @@ func (c *Enroll) token(p Program) (string, error) {
 		return "", fmt.Errorf("read token: %w", err)
 	}
 	return string(b), nil
+}
+
+// Trust pins the customer's keys on a machine that is enrolled.
+type Trust struct {
+	Digest string `arg:"" help:"sha256:<64 hex digits>, as demarc key list prints it to the customer."`
+	Dir    string `default:"/var/lib/demarc-agent" help:"Where the agent keeps identity and spool."`
+}
+
+// Run implements the command.
+func (c *Trust) Run(p Program) error {
+	if err := agent.Trust(c.Dir, c.Digest); err != nil {
+		return err
+	}
+	fmt.Fprintf(p.Stdout, "Pinned. The agent goes by the customer's keys %s from its next look on, at the latest in six minutes; starting it again hastens it.\n", c.Digest)
+	return nil
 }
 
 // Run runs the agent.
@@ -136,6 +154,18 @@ func (r report) print(to io.Writer) error {
 	line("Spool", "%d records wait%s", r.Status.Waiting, suffix(s.SpoolFault))
 	line("Dropped", "%d facts, %d findings, %d activities for want of room; %d malformed; %d lost to damage",
 		s.ShedFacts, s.ShedFindings, s.ShedActivities, s.Refused, s.Lost)
+	switch {
+	case s.Keys == nil:
+		line("Customer", "no keys are trusted, so no policy is obeyed; see demarc-agent trust --help")
+	default:
+		line("Customer", "keys version %d, pinned %s%s", s.Keys.Version, s.Keys.Pinned, suffix(s.Keys.Fault))
+	}
+	for _, o := range s.Policies {
+		line("Policy", "%s: version %d of %s, decision %s", o.Service, o.Version, o.Subject, o.Decision)
+	}
+	for _, r := range s.RefusedPolicies {
+		line("", "policy refused: %s: %s", r.Service, r.Reason)
+	}
 	for _, svc := range s.Services {
 		line("Service", "%s: %s%s", svc.Name, map[bool]string{true: "running", false: "not running"}[svc.Running], suffix(svc.Fault))
 		for _, c := range svc.Coverage {

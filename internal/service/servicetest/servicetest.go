@@ -119,7 +119,8 @@ func Observer(t *testing.T, o service.Observer, m service.Manifest, root string,
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	ended := make(chan error, 1)
-	host := service.Host{Root: root, Log: slog.New(slog.DiscardHandler), Emit: c.emit, Coverage: c.coverage, Refresh: make(chan struct{})}
+	host := service.Host{Root: root, Log: slog.New(slog.DiscardHandler), Emit: c.emit, Coverage: c.coverage, Refresh: make(chan struct{}),
+		Policy: func() (json.RawMessage, int64) { return nil, 0 }, PolicyChanged: make(chan struct{})}
 	go func() { ended <- o.Run(ctx, host) }()
 	for missing := c.missing(m.Kinds); missing != ""; missing = c.missing(m.Kinds) {
 		select {
