@@ -43,7 +43,6 @@ type rig struct {
 	twins   map[string]string // principals of one person
 	keys    map[string]key
 	book    *consent.Book
-	told    []store.Grant
 	live    []grant.Session
 }
 

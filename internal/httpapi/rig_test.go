@@ -220,11 +220,13 @@ type world struct {
 	admin        api.Principal
 	viewer       api.Principal
 	// key is the owner's, and decision waits for its signature.
-	key      signing
-	decision api.Decision
-	grant    api.Grant
+	key              signing
+	decision         api.Decision
+	grant            api.Grant
+	review, incident string
 	// The rest is made for the matrix of operations only.
-	person, invitation, review, incident string
+	person, invitation string
+	target, recording  string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -262,6 +264,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
 	w.decision = w.propose(t, r, mark)
 	w.grant = w.newGrant(t, r, r.support)
+	w.review, w.incident = w.openReview(t, r), w.newIncident(t, r)
 	return w
 }
 

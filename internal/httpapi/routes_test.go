@@ -12,6 +12,7 @@ import (
 // what agents call with credentials of their own, and signing in.
 var openPaths = []string{
 	"/openapi.json", "/openapi.yaml",
+	"/v1/agent/policies",
 	"/v1/device/begin", "/v1/device/poll",
 	"/v1/enrol",
 	"/v1/join/look", "/v1/join/passkey/begin", "/v1/join/passkey/finish", "/v1/join/password",
