@@ -43,6 +43,7 @@ var roleRights = map[access.Role]mayDo{
 	access.ProviderSecurity: {
 		everywhere: "look request-access break-glass revoke-access revoke-agents watch-recording verify-ledger handle-incidents",
 		provider:   "review",
+		home:       "review",
 	},
 	access.ProviderCompliance: {
 		everywhere: "look manage-catalogue attest verify-ledger read-contacts watch-recording",
