@@ -56,6 +56,8 @@ type Identities struct {
 	Settled func()
 	// Left is told who no longer acts as before. Optional.
 	Left Leave
+	// Cost of hashing passwords; zero is DefaultCost.
+	Cost Cost
 	// HTTP reaches identity providers; nil is a client with a timeout.
 	HTTP *http.Client
 

@@ -78,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openGrants,
 		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
-		s.settle,
+		s.lookAtSetUp,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -103,6 +103,7 @@ type server struct {
 	identities             *identity.Identities
 	policy                 *authz.Policy
 	firstToken, joinLink   string
+	judgedSettled          bool // the provider was last judged with the set-up finished
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
