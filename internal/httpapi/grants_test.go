@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/decision"
@@ -169,6 +171,58 @@ func TestWrongSignature(t *testing.T) {
 	if len(list.Items) != 1 || list.Items[0].HolderName != string(access.ProviderOperator) || list.Items[0].Next == "" {
 		t.Errorf("%+v", list)
 	}
+}
+
+// TestApprovalToCertificate: a second after the signature at the latest the
+// holder has a certificate that the gateway takes, and after the revocation
+// gets none.
+func TestApprovalToCertificate(t *testing.T) {
+	r := shared
+	w := r.customer(t, "certificate")
+	eva, sam := r.providerPerson(t, access.ProviderOperator), r.providerPerson(t, access.ProviderSecurity)
+	hv := must[api.Target](t, r, 201, request{method: "POST", path: "/v1/targets", token: r.root, body: api.NewTarget{
+		Name: r.name("hv"), Kind: "host", Address: "127.0.0.1:22", User: "root", HostKeys: []string{sshPublicKey(t)},
+	}})
+	g := must[api.Grant](t, r, 201, request{method: "POST", path: w.path("/grants"), token: eva.Token, body: api.NewGrant{
+		Ticket: "INC-1", Purpose: "look at a disk", Scope: []api.Ability{{Do: "shell", Target: hv.Name}}, Minutes: 30,
+	}})
+	p := must[api.GrantProposal](t, r, 202, request{method: "POST", path: w.path("/grants/" + g.ID + "/approve"), token: w.owner.Token, body: api.ApproveGrant{}})
+	d := must[api.Decision](t, r, 200, request{path: w.path("/decisions/" + p.Decision), token: w.owner.Token})
+	key := sshPublicKey(t)
+	certify := func(token string) response {
+		return r.do(request{method: "POST", path: "/v1/grants/" + g.ID + "/certificate", token: token, body: api.NewCertificate{PublicKey: key}})
+	}
+	if a := certify(eva.Token); a.status < 400 {
+		t.Errorf("before the approval: %d", a.status)
+	}
+	began := time.Now()
+	w.sign(t, r, d)
+	a := certify(eva.Token)
+	took := time.Since(began)
+	if a.status >= 300 || took > time.Second {
+		t.Errorf("after %s: %d %s", took, a.status, a.body)
+	}
+	t.Logf("from the signature's request to the certificate: %s", took)
+	if a := certify(sam.Token); a.status < 400 {
+		t.Errorf("for somebody else: %d", a.status)
+	}
+	must[api.Grant](t, r, 200, request{method: "POST", path: w.path("/grants/" + g.ID + "/revoke"), token: w.owner.Token, body: api.Words{Words: "enough"}})
+	if a := certify(eva.Token); a.status < 400 {
+		t.Errorf("after the revocation: %d", a.status)
+	}
+}
+
+func sshPublicKey(t testing.TB) string {
+	t.Helper()
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(k)))
 }
 
 func (r *rig) granted(principal, tenant string) bool { return r.Grants().Granted(principal, tenant) }
