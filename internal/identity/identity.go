@@ -54,10 +54,10 @@ type Identities struct {
 	// Settled, if set, is called once the provider has an administrator with a
 	// second factor; it may be called more than once.
 	Settled func()
-	// Left is told who no longer acts as before. Optional.
-	Left Leave
 	// Cost of hashing passwords; zero is DefaultCost.
 	Cost Cost
+	// Left is told who no longer acts as before. Optional.
+	Left Leave
 	// HTTP reaches identity providers; nil is a client with a timeout.
 	HTTP *http.Client
 
