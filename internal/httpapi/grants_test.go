@@ -230,14 +230,10 @@ func (r *rig) granted(principal, tenant string) bool { return r.Grants().Granted
 // expectOf is expect about a tenant.
 func (r *rig) expectOf(t *testing.T, w world, duty, verdict, says string) {
 	t.Helper()
-	for _, v := range must[api.List[api.Verdict]](t, r, 200, request{path: "/v1/posture?tenant=" + w.tenant.ID + "&duty=" + duty, token: w.owner.Token}).Items {
-		if v.Verdict == verdict && strings.Contains(v.Reason, says) {
-			return
-		}
-		t.Errorf("%s is %s: %s; want %s (%s)", duty, v.Verdict, v.Reason, verdict, says)
-		return
+	all := must[api.List[api.Verdict]](t, r, 200, request{path: "/v1/posture?tenant=" + w.tenant.ID + "&duty=" + duty, token: w.owner.Token}).Items
+	if len(all) != 1 || all[0].Verdict != verdict || !strings.Contains(all[0].Reason, says) {
+		t.Errorf("%s is not %s (%s): %+v", duty, verdict, says, all)
 	}
-	t.Errorf("%s is not judged", duty)
 }
 
 // session leaves an open recording, as of a session that began a minute ago.
