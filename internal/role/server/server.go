@@ -374,7 +374,7 @@ func (s *server) openContract(ctx context.Context) error {
 			infrastructure.Source{},
 			review.Source{}, s.over.incidents, s.over.privileges,
 			grant.Privileged{Sessions: sessions{}},
-			grant.Environments{Sessions: sessions{}},
+			grant.Environments{Sessions: sessions{}, Proofs: &grant.Proofs{}},
 		},
 		Observers: s.overseerObservers(),
 		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
