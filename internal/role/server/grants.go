@@ -42,4 +42,4 @@ func (people) Same(_ *store.Tx, a, b string) (bool, error) { return a == b, nil 
 type sessions struct{ s *server }
 
 // Live implements grant.Sessions.
-func (sessions) Live(*store.Tx, string) ([]grant.Session, error) { return nil, nil }
+func (l sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) { return l.s.liveSessions(tx, tenant) }
