@@ -42,4 +42,6 @@ func (people) Same(_ *store.Tx, a, b string) (bool, error) { return a == b, nil 
 type sessions struct{ s *server }
 
 // Live implements grant.Sessions.
-func (l sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) { return l.s.liveSessions(tx, tenant) }
+func (l sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) {
+	return l.s.liveSessions(tx, tenant)
+}
