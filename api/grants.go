@@ -120,42 +120,48 @@ func (f GrantFilter) query() []string { return []string{"state", f.State, "holde
 
 // Grants lists a tenant's grants, the newest first.
 func (c *Client) Grants(ctx context.Context, tenant string, f GrantFilter) iter.Seq2[Grant, error] {
-	return list[Grant](ctx, c, params(f.query()...), "tenants", tenant, "grants")
+	return list[Grant](ctx, c, params(f.query()...), "v1", "tenants", tenant, "grants")
 }
 
 // AllGrants lists the grants of all tenants, the newest first, for the provider.
 func (c *Client) AllGrants(ctx context.Context, f GrantFilter) iter.Seq2[Grant, error] {
-	return list[Grant](ctx, c, params(f.query()...), "grants")
+	return list[Grant](ctx, c, params(f.query()...), "v1", "grants")
+}
+
+// FindGrant returns a grant of whatever tenant, without its history, for the
+// provider.
+func (c *Client) FindGrant(ctx context.Context, id string) (Grant, error) {
+	return get[Grant](ctx, c, nil, "v1", "grants", id)
 }
 
 // Grant returns a grant with its history.
 func (c *Client) Grant(ctx context.Context, tenant, id string) (Grant, error) {
-	return get[Grant](ctx, c, nil, "tenants", tenant, "grants", id)
+	return get[Grant](ctx, c, nil, "v1", "tenants", tenant, "grants", id)
 }
 
 // RequestGrant asks for access.
 func (c *Client) RequestGrant(ctx context.Context, tenant string, n NewGrant) (Grant, error) {
-	return post[Grant](ctx, c, n, "tenants", tenant, "grants")
+	return post[Grant](ctx, c, n, "v1", "tenants", tenant, "grants")
 }
 
 // BreakGlass takes access in an emergency.
 func (c *Client) BreakGlass(ctx context.Context, tenant string, b BreakGlass) (Grant, error) {
-	return post[Grant](ctx, c, b, "tenants", tenant, "grants", "break-glass")
+	return post[Grant](ctx, c, b, "v1", "tenants", tenant, "grants", "break-glass")
 }
 
 // ApproveGrant puts an approval before the tenant, to be signed.
 func (c *Client) ApproveGrant(ctx context.Context, tenant, id string, a ApproveGrant) (GrantProposal, error) {
-	return post[GrantProposal](ctx, c, a, "tenants", tenant, "grants", id, "approve")
+	return post[GrantProposal](ctx, c, a, "v1", "tenants", tenant, "grants", id, "approve")
 }
 
 // ExtendGrant asks for more time; it answers with the new request.
 func (c *Client) ExtendGrant(ctx context.Context, tenant, id string, e ExtendGrant) (Grant, error) {
-	return post[Grant](ctx, c, e, "tenants", tenant, "grants", id, "extend")
+	return post[Grant](ctx, c, e, "v1", "tenants", tenant, "grants", id, "extend")
 }
 
 // NotifyGrant tells the customer what was done in an emergency.
 func (c *Client) NotifyGrant(ctx context.Context, tenant, id string, n GrantNotice) (Grant, error) {
-	return post[Grant](ctx, c, n, "tenants", tenant, "grants", id, "notice")
+	return post[Grant](ctx, c, n, "v1", "tenants", tenant, "grants", id, "notice")
 }
 
 // GrantAct is what is done to a grant with words alone.
@@ -174,5 +180,5 @@ const (
 // SayGrant does what with the words: a question, an answer, a reason, or an
 // account of what was done.
 func (c *Client) SayGrant(ctx context.Context, tenant, id string, what GrantAct, words string) (Grant, error) {
-	return post[Grant](ctx, c, Words{Words: words}, "tenants", tenant, "grants", id, string(what))
+	return post[Grant](ctx, c, Words{Words: words}, "v1", "tenants", tenant, "grants", id, string(what))
 }

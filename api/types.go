@@ -298,11 +298,16 @@ type Principal struct {
 	Name      string     `json:"name"`
 	Role      string     `json:"role" enum:"provider-operator,provider-support,provider-security,provider-compliance,provider-administrator,provider-auditor,customer-owner,customer-administrator,customer-approver,customer-viewer,customer-auditor"`
 	Tenant    string     `json:"tenant,omitempty"`
+	Kind      string     `json:"kind,omitempty" doc:"person, service, or setup: the first start's credential"`
+	MFA       bool       `json:"mfa,omitempty" doc:"whether a second factor was shown, by the person or by whoever made the token"`
 	CreatedAt time.Time  `json:"created_at"`
 	Expires   *time.Time `json:"expires,omitempty"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// Token is shown once, when it is made.
 	Token string `json:"token,omitempty"`
+	// Scope and May are told of the caller itself only.
+	Scope []string `json:"scope,omitempty" doc:"actions that the token is narrowed to; all of its role if missing"`
+	May   []string `json:"may,omitempty" doc:"actions that you may do, on your own side or in the tenant asked about"`
 }
 
 // LedgerEntry is one line of the ledger.

@@ -98,7 +98,7 @@ func start(bin, dir string) (*installation, error) {
 		l.Close()
 	}
 	in := &installation{dir: dir, base: "http://" + addrs[0], errs: &bytes.Buffer{}}
-	in.cmd = exec.Command(filepath.Join(bin, "demarc"), "up", "--data", dir, "--http", addrs[0], "--https", addrs[1], "--bus-listen", addrs[2])
+	in.cmd = exec.Command(filepath.Join(bin, "demarc"), "up", "--data", dir, "--http", addrs[0], "--https", addrs[1], "--bus-listen", addrs[2], "--ssh", "off")
 	in.cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+filepath.Join(dir, "config"))
 	in.cmd.Stderr = in.errs
 	begun := time.Now()

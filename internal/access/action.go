@@ -58,7 +58,11 @@ const (
 
 	// Review signs off reviews.
 	Review Action = "review"
-	// HandleIncidents acknowledges and closes incidents.
+	// ScheduleReviews changes how often reviews are due.
+	ScheduleReviews Action = "schedule-reviews"
+	// CloseIncidents closes incidents of a tenant.
+	CloseIncidents Action = "close-incidents"
+	// HandleIncidents works on the provider's part of incidents.
 	HandleIncidents Action = "handle-incidents"
 )
 
@@ -67,4 +71,5 @@ var Actions = []Action{
 	Look, ManageTenants, ManageEstate, RevokeAgents, ReadContacts, ManageContacts, Subscribe, Attest, Waive, SetPolicy,
 	ManageCatalogue, VerifyLedger, RotateLedgerKey, ManagePeople, InviteOwner, ManageKeys, SignDecision,
 	RequestAccess, DecideAccess, RevokeAccess, BreakGlass, UseAccess, WatchRecording, ManageTargets, Review, HandleIncidents,
+	ScheduleReviews, CloseIncidents,
 }

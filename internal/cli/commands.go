@@ -30,12 +30,20 @@ type commands struct {
 	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: set, list."`
 	Services    servicesCmd     `cmd:"" group:"contract" help:"List the managed services."`
 
+	Access accessCmd `cmd:"" group:"estate" help:"Access of the provider's people to a customer's environment."`
+
 	Tenant  tenantCmd  `cmd:"" group:"estate" help:"Tenants: create, show, list, change."`
 	VDC     vdcCmd     `cmd:"" name:"vdc" group:"estate" help:"Virtual data centres: create, show, list."`
 	VM      vmCmd      `cmd:"" name:"vm" group:"estate" help:"Virtual machines: create, show, list, declare."`
 	Contact contactCmd `cmd:"" group:"estate" help:"Contacts: create, show, list, change, verify, delete."`
 	Agent   agentCmd   `cmd:"" group:"estate" help:"Agents: enrol, list, revoke, refresh."`
 	Facts   factsCmd   `cmd:"" group:"estate" help:"Show the latest facts about a VM."`
+
+	Activity   activityCmd   `cmd:"" group:"audit" help:"What the provider did in a tenant, in words, newest first."`
+	Review     reviewCmd     `cmd:"" group:"audit" help:"Regular reviews of logs and networks: list, show, sign off, plan."`
+	Incident   incidentCmd   `cmd:"" group:"audit" help:"Incidents: list, close."`
+	Privileges privilegesCmd `cmd:"" group:"audit" help:"Rights that nobody uses, and roles wider than needed."`
+	Identity   identitiesCmd `cmd:"" name:"provider-identity" group:"audit" help:"Accounts, keys and networks of the provider's people, which must not be seen in a guest: list, add, remove."`
 
 	Ledger ledgerCmd `cmd:"" group:"audit" help:"The ledger of administrative acts."`
 	Verify verifyCmd `cmd:"" group:"audit" help:"Verify a ledger bundle without the server."`
@@ -48,7 +56,7 @@ type commands struct {
 	Witness       witnessCmd `cmd:"" group:"programs" passthrough:"" help:"Run a witness of ledgers."`
 
 	Status  statusCmd  `cmd:"" group:"client" help:"Server, duties, ledger and agents at a glance."`
-	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you."`
+	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you, and what you may do."`
 	Login   loginCmd   `cmd:"" group:"client" help:"Keep a server and a token in the profile."`
 	Token   tokenCmd   `cmd:"" group:"client" help:"Principals and their tokens: create, list, revoke."`
 	Version versionCmd `cmd:"" group:"client" help:"Version of this program."`

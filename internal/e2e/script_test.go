@@ -40,7 +40,7 @@ func setup(more map[string]string) func(*testscript.Env) error {
 		data := filepath.Join(e.WorkDir, "data")
 		for name, v := range map[string]string{
 			"PATH": bin + string(os.PathListSeparator) + os.Getenv("PATH"), "HOME": e.WorkDir, "XDG_CONFIG_HOME": filepath.Join(e.WorkDir, "config"),
-			"DEMARC_DATA": data, "DEMARC_HTTP": ports[0], "DEMARC_HTTPS": ports[1], "DEMARC_BUS_LISTEN": ports[2], "SPARE": ports[3], "COLUMNS": "200",
+			"DEMARC_DATA": data, "DEMARC_HTTP": ports[0], "DEMARC_HTTPS": ports[1], "DEMARC_BUS_LISTEN": ports[2], "DEMARC_SSH": "127.0.0.1:0", "SPARE": ports[3], "COLUMNS": "200",
 		} {
 			e.Setenv(name, v)
 		}

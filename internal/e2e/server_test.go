@@ -54,7 +54,7 @@ func newServerOn(t testing.TB, data string, args ...string) *server {
 // the administrator's token.
 func (s *server) start() {
 	s.t.Helper()
-	cmd := exec.Command(filepath.Join(bin, "demarc"), append([]string{"server", "--data", s.data, "--http", s.http, "--https", s.https, "--bus-listen", s.bus}, s.args...)...)
+	cmd := exec.Command(filepath.Join(bin, "demarc"), append([]string{"server", "--data", s.data, "--http", s.http, "--https", s.https, "--bus-listen", s.bus, "--ssh", "127.0.0.1:0"}, s.args...)...)
 	s.proc = startProcess(s.t, cmd)
 	eventually(s.t, "the server is ready", func() string {
 		if s.proc.ended() {

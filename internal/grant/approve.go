@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/canonical"
+	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/store"
 )
@@ -23,22 +23,9 @@ type Terms struct {
 	From time.Time
 }
 
-// content is what the customer signs. Its JSON is canonical and read again when
-// it is signed.
-type content struct {
-	Grant   string           `json:"grant"`
-	Holder  string           `json:"holder"`
-	Ticket  string           `json:"ticket"`
-	Purpose string           `json:"purpose"`
-	Scope   []access.Ability `json:"scope"`
-	Minutes int              `json:"minutes"`
-	// From is missing where the clock runs from the signature.
-	From *time.Time `json:"from,omitempty"`
-}
-
 // Approve puts an approval of the request before the tenant, to be signed. The
 // signature is the approval; until then nothing is granted.
-func (g *Grants) Approve(ctx context.Context, by access.Principal, tenant, id string, t Terms) (x store.Grant, decision string, err error) {
+func (g *Grants) Approve(ctx context.Context, by access.Principal, tenant, id string, t Terms) (x store.Grant, proposed string, err error) {
 	x, err = g.change(ctx, tenant, id, func(tx *store.Tx, x *store.Grant) error {
 		if err := g.mayDecide(tx, by, *x); err != nil {
 			return err
@@ -54,17 +41,20 @@ func (g *Grants) Approve(ctx context.Context, by access.Principal, tenant, id st
 		if err != nil {
 			return err
 		}
-		raw, err := canonical.JSON(c)
+		raw, err := decision.Encode(c)
 		if err != nil {
 			return err
 		}
-		decision, err = g.cfg.Consent.Propose(tx, by, Matter{Tenant: x.Tenant, Subject: "grant/" + x.ID, Content: raw, Expires: x.LapsesAt})
+		d, err := g.cfg.Consent.Propose(tx, by, decision.Decision{
+			Kind: decision.AccessApproval, Tenant: x.Tenant, Subject: "grant/" + x.ID, Content: raw, ExpiresAt: x.LapsesAt,
+		})
 		if err != nil {
 			return err
 		}
-		return g.move(tx, by, x, x.State, act{what: "propose", decision: decision, digests: map[string]string{"terms": canonical.Digest(raw)}})
+		proposed = d.ID
+		return g.move(tx, by, x, x.State, act{what: "propose", decision: d.ID, digests: map[string]string{"terms": canonical.Digest(raw)}})
 	})
-	return x, decision, err
+	return x, proposed, err
 }
 
 // decidable reports why a request cannot be approved.
@@ -80,16 +70,20 @@ func decidable(x store.Grant, now time.Time) error {
 	return nil
 }
 
-func (t Terms) content(x store.Grant, now time.Time) (content, error) {
-	c := content{Grant: x.ID, Holder: x.Holder, Ticket: x.Ticket, Purpose: x.Purpose, Scope: x.Scope, Minutes: int(x.Duration.Minutes())}
+func (t Terms) content(x store.Grant, now time.Time) (decision.ApprovalContent, error) {
+	c := decision.ApprovalContent{Grant: x.ID, Holder: x.Holder, Ticket: x.Ticket, Purpose: x.Purpose, Seconds: int64(x.Duration.Seconds())}
+	scope := x.Scope
 	if t.Scope != nil {
-		c.Scope = t.Scope
+		scope = t.Scope
+	}
+	for _, a := range scope {
+		c.Scope = append(c.Scope, decision.Ability(a))
 	}
 	if t.Duration != 0 {
 		if err := checkDuration(t.Duration, x.Duration); err != nil {
 			return c, fmt.Errorf("%w; the request can be shortened, not lengthened", err)
 		}
-		c.Minutes = int(t.Duration.Minutes())
+		c.Seconds = int64(t.Duration.Seconds())
 	}
 	if err := checkFrom(&t.From, now); err != nil {
 		return c, err
@@ -100,47 +94,48 @@ func (t Terms) content(x store.Grant, now time.Time) (content, error) {
 	if t.From.After(now) {
 		c.From = &t.From
 	}
-	return c, c.fits(x)
+	return c, fits(c, x)
 }
 
 // fits checks that what is to be signed grants no more than was asked for.
-func (c content) fits(x store.Grant) error {
-	if err := checkScope(c.Scope); err != nil {
+func fits(c decision.ApprovalContent, x store.Grant) error {
+	scope := scopeOf(c)
+	if err := checkScope(scope); err != nil {
 		return err
 	}
-	if !access.Narrower(c.Scope, x.Scope) {
+	if !access.Narrower(scope, x.Scope) {
 		return fmt.Errorf("%w: an approval can grant less than was asked for, not more", estate.ErrInvalid)
 	}
-	if c.Grant != x.ID || c.Holder != x.Holder || c.Ticket != x.Ticket || c.Purpose != x.Purpose || c.duration() > x.Duration {
+	if c.Grant != x.ID || c.Holder != x.Holder || c.Ticket != x.Ticket || c.Purpose != x.Purpose || c.BreakGlass || duration(c) > x.Duration {
 		return fmt.Errorf("%w: the decision is not about this request", estate.ErrInvalid)
 	}
-	return checkDuration(c.duration(), access.LongestGrant)
+	return checkDuration(duration(c), access.LongestGrant)
 }
 
-func (c content) duration() time.Duration { return time.Duration(c.Minutes) * time.Minute }
+func duration(c decision.ApprovalContent) time.Duration {
+	return time.Duration(c.Seconds) * time.Second
+}
 
-// Signed is a decision that the tenant's signature was verified for.
-type Signed struct {
-	ID, Tenant, Subject string
-	Content             []byte
-	// Digest is that of the whole decision.
-	Digest string
-	// Holders are the principals whose keys signed.
-	Holders []string
+func scopeOf(c decision.ApprovalContent) (out []access.Ability) {
+	for _, a := range c.Scope {
+		out = append(out, access.Ability(a))
+	}
+	return out
 }
 
 // Approved gives effect to a signed approval, within the transaction that
-// stores the signature of by. The clock runs from here, or from the beginning
-// that was signed if that is later.
-func (g *Grants) Approved(tx *store.Tx, by access.Principal, s Signed) error {
-	var c content
-	if err := json.Unmarshal(s.Content, &c); err != nil {
-		return fmt.Errorf("%w: the decision is no approval of access: %w", estate.ErrInvalid, err)
+// stores the last signature, which is by's. The clock runs from here, or from
+// the beginning that was signed if that is later.
+func (g *Grants) Approved(tx *store.Tx, by access.Principal, s decision.Signed) error {
+	d := s.Decision
+	c, err := decision.Content[decision.ApprovalContent](d, decision.AccessApproval)
+	if err != nil {
+		return fmt.Errorf("%w: %w", estate.ErrInvalid, err)
 	}
-	if s.Subject != "grant/"+c.Grant {
-		return fmt.Errorf("%w: the decision is about %s, its content about grant %s", estate.ErrInvalid, s.Subject, c.Grant)
+	if d.Subject != "grant/"+c.Grant {
+		return fmt.Errorf("%w: the decision is about %s, its content about grant %s", estate.ErrInvalid, d.Subject, c.Grant)
 	}
-	x, err := tx.GrantForChange(s.Tenant, c.Grant)
+	x, err := tx.GrantForChange(d.Tenant, c.Grant)
 	if err != nil {
 		return err
 	}
@@ -148,28 +143,32 @@ func (g *Grants) Approved(tx *store.Tx, by access.Principal, s Signed) error {
 	if err := decidable(x, now); err != nil {
 		return err
 	}
-	if err := c.fits(x); err != nil {
+	if err := fits(c, x); err != nil {
 		return err
 	}
-	if err := g.stillStand(tx, by, x, s); err != nil {
+	if err := g.stillStand(tx, by, x, d.ID); err != nil {
 		return err
 	}
-	x.Granted, x.ApprovedBy, x.Decision = c.Scope, by.ID, s.ID
+	digest, err := d.Digest()
+	if err != nil {
+		return err
+	}
+	x.Granted, x.ApprovedBy, x.Decision = scopeOf(c), by.ID, d.ID
 	x.From = now
 	if c.From != nil && c.From.After(now) {
 		x.From = c.From.UTC()
 	}
-	x.Until = x.From.Add(c.duration())
+	x.Until = x.From.Add(duration(c))
 	to := access.InForce
 	if x.From.After(now) {
 		to = access.Approved
 	}
-	return g.move(tx, by, &x, to, act{what: "approve", decision: s.ID, digests: map[string]string{"decision": s.Digest}})
+	return g.move(tx, by, &x, to, act{what: "approve", decision: d.ID, digests: map[string]string{"decision": digest}})
 }
 
-// stillStand checks, at the signature, that all who brought the approval about
-// may: who signs, whose keys signed, and who proposed it.
-func (g *Grants) stillStand(tx *store.Tx, by access.Principal, x store.Grant, s Signed) error {
+// stillStand checks, at the last signature, that all who brought the approval
+// about may decide still: who proposed it, and who signed.
+func (g *Grants) stillStand(tx *store.Tx, by access.Principal, x store.Grant, id string) error {
 	if err := g.mayDecide(tx, by, x); err != nil {
 		return err
 	}
@@ -177,11 +176,19 @@ func (g *Grants) stillStand(tx *store.Tx, by access.Principal, x store.Grant, s 
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(history, func(e store.GrantEvent) bool { return e.What == "propose" && e.Decision == s.ID })
+	i := slices.IndexFunc(history, func(e store.GrantEvent) bool { return e.What == "propose" && e.Decision == id })
 	if i < 0 {
-		return fmt.Errorf("%w: decision %s was not proposed for grant %s", estate.ErrInvalid, s.ID, x.ID)
+		return fmt.Errorf("%w: decision %s was not proposed for grant %s", estate.ErrInvalid, id, x.ID)
 	}
-	for _, id := range append([]string{actorID(history[i].Actor)}, s.Holders...) {
+	given, err := tx.Signatures(id)
+	if err != nil {
+		return err
+	}
+	others := []string{actorID(history[i].Actor)}
+	for _, s := range given {
+		others = append(others, actorID(s.By))
+	}
+	for _, id := range others {
 		if id == by.ID {
 			continue
 		}

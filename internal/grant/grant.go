@@ -14,6 +14,7 @@ import (
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/canonical"
+	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/store"
@@ -45,20 +46,10 @@ type People interface {
 
 // Consent puts before a tenant what becomes effective by its signature only.
 type Consent interface {
-	// Propose returns the id of the decision that is to be signed.
-	Propose(tx *store.Tx, by access.Principal, m Matter) (decision string, err error)
-	// Verified reports whether the decision about the subject is signed by the
-	// tenant, by what is stored now.
-	Verified(tx *store.Tx, tenant, subject, decision string) (bool, error)
-}
-
-// Matter is what is to be signed.
-type Matter struct {
-	Tenant, Subject string
-	// Content is canonical JSON.
-	Content []byte
-	// Expires is until when it can be signed.
-	Expires time.Time
+	// Propose stores what is to be signed and returns it with its id.
+	Propose(tx *store.Tx, by access.Principal, d decision.Decision) (decision.Decision, error)
+	// Settle withdraws what still waits for a signature about the subject.
+	Settle(tx *store.Tx, by access.Principal, tenant string, kind decision.Kind, subject string) error
 }
 
 // Config makes Grants. All members are required unless marked.
@@ -151,7 +142,15 @@ func refusef(format string, args ...any) error {
 // of grants happen one after the other.
 func (g *Grants) change(ctx context.Context, tenant, id string, f func(tx *store.Tx, x *store.Grant) error) (x store.Grant, err error) {
 	err = g.cfg.Store.Write(ctx, func(tx *store.Tx) error {
-		if x, err = tx.GrantForChange(tenant, id); err != nil {
+		if x, err = tx.Grant(tenant, id); err != nil {
+			return err
+		}
+		// In the order in which a signature takes them, so that neither waits for
+		// the other for ever.
+		if err := tx.LockTenant(x.Tenant); err != nil {
+			return err
+		}
+		if x, err = tx.GrantForChange(x.Tenant, id); err != nil {
 			return err
 		}
 		return f(tx, &x)
@@ -184,6 +183,11 @@ func (g *Grants) move(tx *store.Tx, by access.Principal, x *store.Grant, to acce
 	err := tx.ChangeGrant(x, from, store.GrantEvent{At: g.now(), Actor: by.Actor(), What: a.what, Words: a.words, Decision: a.decision})
 	if err != nil {
 		return err
+	}
+	if from.Open() && !to.Open() {
+		if err := g.cfg.Consent.Settle(tx, by, x.Tenant, decision.AccessApproval, "grant/"+x.ID); err != nil {
+			return err
+		}
 	}
 	return g.record(tx, by, *x, a)
 }

@@ -38,6 +38,8 @@ func operations(t *testing.T, r *rig) []operation {
 			switch {
 			case rule == "agent":
 				action, scope = "", "agent"
+			case rule == "open":
+				action, scope = "", "open"
 			case !slices.Contains(access.Actions, action), !slices.Contains([]string{"tenant", "provider", "any", "self"}, scope):
 				t.Fatalf("%s %s has the rule %q, which says nothing", method, path, rule)
 			case scope == "tenant" != strings.Contains(path, "{tenant}"):
@@ -120,6 +122,10 @@ func callers(t *testing.T, r *rig, w world) []caller {
 // success. known tells whether the tenant is there.
 func (c caller) want(op operation, of place, known bool, settled bool) int {
 	switch {
+	case op.scope == "open" && op.Method != http.MethodGet && c.header["Sec-Fetch-Site"] == "cross-site":
+		return http.StatusForbidden
+	case op.scope == "open":
+		return 0
 	case op.scope == "agent":
 		return http.StatusUnauthorized
 	case c.by.Role == "", c.readsOnly && op.Method != http.MethodGet:
@@ -159,31 +165,39 @@ type matrix struct {
 // holds the answer against the operation's rule. Nothing of the foreign tenant
 // may show.
 func TestEveryOperationForEveryCaller(t *testing.T) {
-	m := matrix{r: shared, own: newWorld(t, shared, "ownmark"), foreign: newWorld(t, shared, "alienmark"), home: shared.world(t, "homemark", true), settled: shared.Policy().Settled()}
+	m := matrix{r: shared, own: newWorld(t, shared, "ownmark"), foreign: newWorld(t, shared, "alienmark"), home: shared.world(t, "homemark", true), settled: true}
 	m.callers = callers(t, shared, m.own)
 	m.run(t)
 }
 
-// TestEveryOperationForTheOtherSetUp is the same for the first start's
-// credential alone, once before and once after the provider has an
-// administrator, whichever TestEveryOperationForEveryCaller did not see.
-func TestEveryOperationForTheOtherSetUp(t *testing.T) {
-	settled := shared.Policy().Settled()
-	shared.Policy().Settle(!settled)
-	defer shared.Policy().Settle(settled)
-	m := matrix{r: shared, own: newWorld(t, shared, "ownsetup"), foreign: newWorld(t, shared, "aliensetup"), home: shared.world(t, "homesetup", true), settled: !settled}
-	m.callers = []caller{{name: "set-up", by: access.Principal{Role: access.ProviderAdministrator, Kind: access.Setup}, token: shared.setup}}
+// TestEveryOperationBeforeTheSetUpIsFinished is the same for the first start's
+// credential while the provider has no administrator with a second factor.
+func TestEveryOperationBeforeTheSetUpIsFinished(t *testing.T) {
+	r, err := start(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	}()
+	m := matrix{r: r, own: newWorld(t, r, "ownsetup"), foreign: newWorld(t, r, "aliensetup"), home: r.world(t, "homesetup", true)}
+	m.callers = []caller{{name: "set-up", by: access.Principal{Role: access.ProviderAdministrator, Kind: access.Setup}, token: r.setup}}
 	m.run(t)
 }
 
 func (m matrix) run(t *testing.T) {
+	for _, w := range []*world{&m.own, &m.foreign, &m.home} {
+		w.person, w.invitation = w.newPerson(t, m.r), w.newInvitation(t, m.r)
+	}
 	all := operations(t, m.r)
 	if len(all) < 50 {
 		t.Fatalf("the description has %d operations", len(all))
 	}
 	for _, op := range all {
-		if op.OperationID == "watch" {
-			continue // it does not end; TestWatch
+		if op.OperationID == "watch" || op.OperationID == "sign-out" || op.OperationID == "sign-out-everywhere" {
+			continue // it does not end: TestWatch; it ends the caller: TestSignOut
 		}
 		t.Run(op.OperationID, func(t *testing.T) {
 			for _, c := range m.callers {
@@ -217,7 +231,7 @@ func (m matrix) call(t *testing.T, op operation, c caller) {
 	if stranger {
 		noMark(t, op, c, answer, m.foreign.marks())
 	}
-	if c.by.Role == "" || op.scope == "agent" {
+	if c.by.Role == "" || op.scope == "agent" || op.scope == "open" {
 		return
 	}
 	if op.scope == "tenant" {
@@ -251,7 +265,10 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 	t.Helper()
 	switch {
 	case want == 0 && a.status >= 200 && a.status < 300:
-	case want == 0 && a.status == alsoFine[op.OperationID]:
+	case want == 0 && slices.Contains(alsoFine[op.OperationID], a.status):
+	case want == 0 && op.OperationID == "create-attestation" && c.by.OfProvider() && whose != "the provider's own" && a.status == http.StatusUnprocessableEntity:
+		// It may attest what it answers for, and the duty is the customer's.
+	case want == 0 && ofPeople(op) && slices.Contains([]int{401, 404, 409, 422, 429}, a.status) && a.header.Get("WWW-Authenticate") == "":
 	case want != 0 && a.status == want:
 	default:
 		t.Errorf("%s as %s, %s tenant: %d, want %d (0 is success): %s", op.OperationID, c.name, whose, a.status, want, clip(a.body))
@@ -265,16 +282,29 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 // principal is the provider's matter or its tenant's.
 var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
 	"create-principal": managesPeople,
-	"revoke-principal": managesPeople,
+	"revoke-principal": managesPeople, "invite": managesPeople, "revoke-invitation": managesPeople, "remove-person": managesPeople, "change-role": managesPeople,
+}
+
+// ofPeople reports whether the operation is about signing in, or about what a
+// person signs in with: it refuses what is made up, and tokens, whatever the
+// caller may do. Tests of signing in call these for real.
+func ofPeople(op operation) bool {
+	return op.scope == "open" || (op.scope == "self" && op.OperationID != "whoami")
 }
 
 func managesPeople(by access.Principal, of place, settled bool) int {
 	return allowed(may(by, access.ManagePeople, of, settled))
 }
 
-// alsoFine is an answer that says the caller may, but that it cannot be now.
-var alsoFine = map[string]int{
-	"get-catalogue": http.StatusNotFound,
+// alsoFine are answers that say that the caller may, but that it cannot be now,
+// or not with what was made up here.
+var alsoFine = map[string][]int{
+	"get-catalogue": {http.StatusNotFound},
+	"sign-decision": {http.StatusUnprocessableEntity}, // the signature is made up
+	"extend-grant":  {http.StatusConflict},            // it is not in force
+	"approve-grant": {http.StatusConflict},            // there are no keys to sign it with
+
+	"sign-off-review": {http.StatusUnprocessableEntity}, "sign-off-provider-review": {http.StatusUnprocessableEntity}, // nothing was looked at
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

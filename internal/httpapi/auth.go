@@ -43,6 +43,15 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
+		r = a.withVisitor(r)
+		if signInPath(r.URL.Path) {
+			if fromElsewhere(r) {
+				writeProblem(w, huma.Error403Forbidden("signing in is taken from the console's own pages only; this came from another site"))
+				return
+			}
+			next.ServeHTTP(w, r)
+			return
+		}
 		p, err := a.caller(r)
 		if errors.Is(err, identity.ErrUnauthenticated) {
 			w.Header().Set("WWW-Authenticate", `Bearer realm="demarc"`)
@@ -62,6 +71,11 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 }
 
 func (a *API) caller(r *http.Request) (access.Principal, error) {
+	return a.callerBy(r, a.cfg.Identities.Session)
+}
+
+// callerBy is caller with how a session is looked up.
+func (a *API) callerBy(r *http.Request, session func(ctx context.Context, secret string) (access.Principal, error)) (access.Principal, error) {
 	if h := r.Header.Get("Authorization"); h != "" {
 		token, ok := strings.CutPrefix(h, "Bearer ")
 		if !ok {
@@ -78,7 +92,7 @@ func (a *API) caller(r *http.Request) (access.Principal, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead && r.Header.Get("Sec-Fetch-Site") != "same-origin" {
 		return access.Principal{}, identity.ErrUnauthenticated
 	}
-	return a.cfg.Identities.Session(r.Context(), c.Value)
+	return session(r.Context(), c.Value)
 }
 
 func writeProblem(w http.ResponseWriter, err error) {
@@ -137,6 +151,7 @@ func (t TenantPath) ref() string { return t.Tenant }
 func add[I, O any](a *API, r rule, op huma.Operation, f func(c call, in *I) (*O, error)) {
 	op.Metadata = map[string]any{RuleKey: string(r.action) + " " + r.scope}
 	op.MaxBodyBytes = MaxBodyBytes
+	a.mux.ruled[op.Method+" "+op.Path] = true
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		c := call{Context: ctx, by: PrincipalOf(ctx)}
 		if err := a.authorize(&c, r, in); err != nil {

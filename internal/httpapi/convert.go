@@ -69,7 +69,8 @@ func agentsOut(tx *store.Tx, agents []store.Agent) ([]api.Agent, error) {
 
 func principalOut(c store.Credential) api.Principal {
 	return api.Principal{
-		ID: c.ID, Name: c.Name, Role: string(c.Role), Tenant: c.Tenant, CreatedAt: c.CreatedAt, Expires: c.Expires, RevokedAt: c.Revoked,
+		ID: c.ID, Name: c.Name, Role: string(c.Role), Tenant: c.Tenant, Kind: string(c.Kind), MFA: c.MFA, CreatedAt: c.CreatedAt, Expires: c.Expires,
+		RevokedAt: c.Revoked,
 	}
 }
 

@@ -27,7 +27,7 @@ const (
 )
 
 func (a *API) addEvents() {
-	op := get("watch", "/v1/events", "Changed verdicts as server-sent events: 'verdict' with a Verdict, 'lost' when some were missed")
+	op := get("watch", "/v1/events", "What happens, as server-sent events: 'verdict' with a Verdict that changed, 'activity' with an Activity of the provider, 'incident' with one about an incident, 'lost' when some were missed")
 	op.Responses = map[string]*huma.Response{"200": {Description: "a stream", Content: map[string]*huma.MediaType{"text/event-stream": {}}}}
 	add(a, anybody, op, func(c call, in *struct {
 		Tenant string `query:"tenant" doc:"id or name; all that you may see if missing" maxLength:"100"`
@@ -39,20 +39,22 @@ func (a *API) addEvents() {
 		wants := func(s evidence.Subject) bool { return tenant == "" || s.Tenant == tenant }
 		return &huma.StreamResponse{Body: func(hc huma.Context) {
 			r, w := humago.Unwrap(hc)
-			a.stream(r, w, func() bool { return a.stillSees(r, tenant) }, wants)
+			a.stream(r, w, func() bool { return a.stillSees(r, tenant) }, tenant, wants)
 		}}, nil
 	})
 }
 
 // stream sends changes until the client goes, the server ends, or the caller may
 // not watch any more.
-func (a *API) stream(r *http.Request, w http.ResponseWriter, may func() bool, wants func(evidence.Subject) bool) {
+func (a *API) stream(r *http.Request, w http.ResponseWriter, may func() bool, tenant string, wants func(evidence.Subject) bool) {
 	rc := http.NewResponseController(w)
 	rc.SetWriteDeadline(time.Time{})
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	watcher, stop := a.cfg.Events.Watch(wants)
 	defer stop()
+	acts, unwatch := a.cfg.Feed.Watch(tenant)
+	defer unwatch()
 	fmt.Fprint(w, ": watching\n\n")
 	rc.Flush()
 	beat, again := time.NewTicker(heartbeat), time.NewTicker(recheck)
@@ -78,6 +80,10 @@ func (a *API) stream(r *http.Request, w http.ResponseWriter, may func() bool, wa
 			if err := a.send(r.Context(), w, js); err != nil {
 				return
 			}
+		case found := <-acts.C:
+			if !may() || sendActs(w, found) != nil {
+				return
+			}
 		}
 		rc.Flush()
 	}
@@ -86,7 +92,7 @@ func (a *API) stream(r *http.Request, w http.ResponseWriter, may func() bool, wa
 // stillSees decides anew about a stream that runs: by the credentials that it
 // was asked for with, and by what their holder may do now.
 func (a *API) stillSees(r *http.Request, tenant string) bool {
-	p, err := a.caller(r)
+	p, err := a.callerBy(r, a.cfg.Identities.Peek)
 	if errors.Is(err, identity.ErrUnauthenticated) {
 		return false
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
 )
 
@@ -34,7 +35,9 @@ type generator struct {
 func (w world) refs() map[string]string {
 	return map[string]string{
 		"tenant": w.tenant.ID, "vdc": w.vdc.ID, "vm": w.vm.ID, "contact": w.contact.ID, "subscription": w.subscription.ID,
-		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID,
+		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation,
+		"decision": w.decision.ID, "grant": w.grant.ID,
+		"review": w.review, "incident": w.incident,
 	}
 }
 
@@ -51,14 +54,23 @@ func (w world) marks() []string {
 // needs an object of its own.
 var uses = map[string]bool{
 	"delete-contact": true, "end-subscription": true, "withdraw-attestation": true, "withdraw-waiver": true, "withdraw-provider-attestation": true,
-	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true,
+	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true, "withdraw-decision": true, "sign-decision": true,
+	"approve-grant": true, "extend-grant": true, "notify-grant": true, "ask-grant": true, "answer-grant": true, "refuse-grant": true, "revoke-grant": true,
+	"close-grant": true, "acknowledge-grant": true, "dispute-grant": true,
+	"remove-person": true, "revoke-invitation": true,
+	"close-incident": true, "remove-provider-identity": true,
 }
 
 // request makes a request about the world, below the tenant of that reference.
 func (g generator) request(w world, tenant string) request {
 	g.t.Helper()
 	refs := w.refs()
+	refs["plan"], refs["identity"] = "logs", "pi-none"
+	if strings.HasSuffix(g.op.OperationID, "provider-review") {
+		refs["review"] = providerReview(g.t, g.r)
+	}
 	refs["kind"], refs["service"], refs["index"], refs["name"], refs["version"] = "vm.coverage", "hardening", "0", "iso27017-cld", "1.0.0"
+	refs["session"], refs["token"], refs["authenticator"] = "s-none", "k-none", "a-none"
 	refs["duty"], refs["path"] = "CLD.9.5.2/C-4.4b", "checkpoint"
 	if g.op.OperationID == "refresh-vm" {
 		refs["vm"] = w.token.VMName // it has an agent
@@ -107,6 +119,10 @@ func (g generator) request(w world, tenant string) request {
 // fresh puts new objects where the operation will end them.
 func (g generator) fresh(w world, refs map[string]string) {
 	switch g.op.OperationID {
+	case "close-incident":
+		refs["incident"] = w.newIncident(g.t, g.r)
+	case "remove-provider-identity":
+		refs["identity"] = newIdentity(g.t, g.r)
 	case "delete-contact":
 		refs["contact"] = w.newContact(g.t, g.r, "fresh").ID
 	case "end-subscription":
@@ -121,6 +137,25 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["statement"] = providerStatement(g.t, g.r, "waiver").ID
 	case "revoke-agent":
 		refs["agent"], _ = w.enrol(g.t, g.r, g.r.name("fresh"))
+	case "withdraw-decision", "sign-decision":
+		refs["decision"] = w.propose(g.t, g.r, "fresh").ID
+	case "approve-grant", "ask-grant", "refuse-grant":
+		refs["grant"] = w.newGrant(g.t, g.r, g.r.support).ID
+	case "close-grant", "extend-grant":
+		refs["grant"] = w.newGrant(g.t, g.r, g.by.token).ID
+	case "answer-grant":
+		refs["grant"] = w.newGrant(g.t, g.r, g.by.token).ID
+		w.act(g.t, g.r, w.owner.Token, refs["grant"], "ask")
+	case "notify-grant":
+		refs["grant"] = w.emergency(g.t, g.r, g.by.token, false).ID
+	case "revoke-grant":
+		refs["grant"] = w.emergency(g.t, g.r, g.r.support, false).ID
+	case "acknowledge-grant", "dispute-grant":
+		refs["grant"] = w.emergency(g.t, g.r, g.r.support, true).ID
+	case "remove-person":
+		refs["person"] = w.newPerson(g.t, g.r)
+	case "revoke-invitation":
+		refs["invitation"] = w.newInvitation(g.t, g.r)
 	case "revoke-principal":
 		refs["principal"] = w.principal(g.t, g.r, access.CustomerViewer, "fresh").ID
 	}
@@ -146,8 +181,14 @@ func (g generator) value(s *huma.Schema, name string, w world) any {
 		for _, p := range s.Required {
 			out[p] = g.value(s.Properties[p], p, w)
 		}
-		if g.op.OperationID == "create-principal" {
+		if g.op.OperationID == "change-keys" {
+			out["add"], _ = g.known("add", w)
+		}
+		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" {
 			out["role"], out["tenant"] = string(access.CustomerViewer), w.tenant.ID
+		}
+		if g.op.OperationID == "change-role" {
+			delete(out, "tenant")
 		}
 		return out
 	case s.Type == "array":
@@ -174,6 +215,10 @@ func (g generator) known(name string, w world) (any, bool) {
 			return w.tenant.Name, true
 		}
 		return g.r.name("made"), true
+	case "note":
+		return "found out in a test", true
+	case "value":
+		return g.r.name("ops"), true
 	case "vdc":
 		return w.vdc.ID, true
 	case "mail":
@@ -199,9 +244,28 @@ func (g generator) known(name string, w world) (any, bool) {
 			return g.r.do(request{path: "/v1/exports/oscal-component", token: g.r.root}).body, true
 		}
 		return source(g.r.name("own")), true
+	case "scope":
+		if g.op.OperationID != "create-principal" {
+			return hostAccess, true
+		}
+	case "ticket":
+		return "INC-3", true
+	case "purpose", "words", "reason":
+		return "said in a test", true
+	case "key":
+		return w.key.id, true
+	case "signature":
+		return "AAAA", true
+	case "add":
+		public, _ := newPublic(g.t)
+		return []api.NewKey{{Algorithm: "ed25519", Public: public}}, true
 	case "public_key":
 		return enrolment(g.t)["public_key"], true
-	case "hostname", "machine_id", "software", "nonce", "signature", "agent":
+	case "login", "password", "invitation", "code", "client", "device", "provider":
+		return "wrong for everybody", true
+	case "credential":
+		return map[string]any{}, true
+	case "hostname", "machine_id", "software", "nonce", "agent":
 		return "x", true
 	}
 	return nil, false

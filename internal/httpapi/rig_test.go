@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -35,9 +36,11 @@ type rig struct {
 	done chan error
 	next atomic.Int64
 
-	// setup is the first start's credential, and root an administrator of the
-	// provider's with a second factor.
+	// setup is the first start's credential. root acts for the provider: that
+	// credential until settle, then an administrator with a second factor.
 	setup, root string
+	// support asks for access, in emergencies too.
+	support string
 }
 
 var shared *rig
@@ -51,6 +54,8 @@ func TestMain(m *testing.M) {
 	}
 	code := 1
 	if shared, err = start(dir); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	} else if err := shared.settle(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 	} else {
 		code = m.Run()
@@ -68,7 +73,7 @@ func start(dir string) (*rig, error) {
 	ready := make(chan struct{})
 	ctx, stop := context.WithCancel(context.Background())
 	s, err := server.Open(ctx, server.Config{
-		DataDir: dir, HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", BusListen: "127.0.0.1:0", Version: "test",
+		DataDir: dir, HTTP: "127.0.0.1:0", HTTPS: "127.0.0.1:0", BusListen: "127.0.0.1:0", SSH: "127.0.0.1:0", Version: "test",
 		Log:   slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Ready: func(server.Started) { close(ready) },
 	})
@@ -80,14 +85,32 @@ func start(dir string) (*rig, error) {
 	go func() { r.done <- s.Run(ctx) }()
 	select {
 	case <-ready:
-		_, r.root, err = s.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{
-			Name: "root", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true,
+		r.root = r.setup
+		_, r.support, err = s.Identities().Issue(ctx, r.actor(access.ProviderAdministrator, ""), access.Principal{
+			Name: "support", Role: access.ProviderSecurity, Kind: access.Person, MFA: true,
 		}, nil)
 		return r, err
 	case err := <-r.done:
 		stop()
 		return nil, fmt.Errorf("the server ended before it was ready: %w", err)
 	}
+}
+
+// settle finishes the set-up.
+func (r *rig) settle() (err error) {
+	_, r.root, err = r.Identities().Issue(context.Background(), r.actor(access.ProviderAdministrator, ""), access.Principal{
+		Name: "root", Role: access.ProviderAdministrator, Kind: access.Person, MFA: true,
+	}, nil)
+	tick, limit := time.NewTicker(10*time.Millisecond), time.After(20*time.Second)
+	defer tick.Stop()
+	for err == nil && !r.Policy().Settled() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			return errors.New("the server does not see that the set-up is finished")
+		}
+	}
+	return err
 }
 
 func (r *rig) end() error {
@@ -166,12 +189,18 @@ func must[T any](t testing.TB, r *rig, status int, q request) (v T) {
 	t.Helper()
 	res := r.do(q)
 	if res.status != status {
-		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, res.body)
+		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, clip(res.body))
 	}
-	if res.body != "" {
-		if err := json.Unmarshal([]byte(res.body), &v); err != nil {
-			t.Fatalf("%s %s: %v: %s", q.method, q.path, err, res.body)
-		}
+	if res.body == "" {
+		return v
+	}
+	return decode[T](t, res)
+}
+
+func decode[T any](t testing.TB, res response) (v T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(res.body), &v); err != nil {
+		t.Fatalf("%v: %d %s", err, res.status, clip(res.body))
 	}
 	return v
 }
@@ -190,6 +219,13 @@ type world struct {
 	owner        api.Principal
 	admin        api.Principal
 	viewer       api.Principal
+	// key is the owner's, and decision waits for its signature.
+	key      signing
+	decision api.Decision
+	grant    api.Grant
+	// person and invitation are made for the matrix of operations only.
+	person, invitation string
+	review, incident   string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -214,6 +250,7 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.tenant = must[api.Tenant](t, r, 201, request{method: "POST", path: "/v1/tenants", token: r.root, body: api.NewTenant{Name: r.name(mark + "-tenant"), Own: own}})
 	w.owner = r.issue(t, access.Principal{Name: mark + " owner", Role: access.CustomerOwner, Tenant: w.tenant.ID, Kind: access.Person})
 	w.vdc = must[api.VDC](t, r, 201, request{method: "POST", path: w.path("/vdcs"), token: r.root, body: api.NewVDC{Name: mark + "-vdc"}})
+	w.key = w.newKey(t, r)
 	w.contact = w.newContact(t, r, mark)
 	w.vm = must[api.VM](t, r, 201, request{method: "POST", path: w.path("/vms"), token: w.owner.Token, body: api.NewVM{
 		VDC: w.vdc.Name, Name: mark + "-vm", Declared: api.Declaration{Role: mark + "-role", Accountable: w.contact.ID},
@@ -224,6 +261,9 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.agent, w.token = w.enrol(t, r, mark+"-enrolled")
 	w.admin = w.principal(t, r, access.CustomerAdministrator, mark+" admin")
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
+	w.decision = w.propose(t, r, mark)
+	w.grant = w.newGrant(t, r, r.support)
+	w.review, w.incident = w.openReview(t, r), w.newIncident(t, r)
 	return w
 }
 
@@ -241,12 +281,11 @@ func (w world) newSubscription(t testing.TB, r *rig) api.Subscription {
 }
 
 func (w world) newStatement(t testing.TB, r *rig, what, mark string) api.Statement {
-	duty := attestedDuty
 	if what == "waiver" {
-		duty = waivedDuty
+		return w.newWaiver(t, r, mark)
 	}
 	return must[api.Statement](t, r, 201, request{method: "POST", path: w.path("/" + what + "s"), token: w.owner.Token, body: api.NewStatement{
-		Duty: duty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
+		Duty: attestedDuty, Text: "stated by " + mark, Expires: time.Now().Add(24 * time.Hour),
 	}})
 }
 

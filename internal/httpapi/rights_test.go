@@ -14,16 +14,16 @@ type place struct {
 	own    bool
 }
 
-// rights are what a role may do, written by hand and not taken from the policy:
+// mayDo is what a role may do, written by hand and not taken from the policy:
 // a change of either must be made twice.
-type rights struct {
+type mayDo struct {
 	// everywhere: a customer's role in its own tenant, a provider's role
 	// anywhere. provider: besides, about the provider itself. home: besides, in
 	// tenants of the provider's own hosts.
 	everywhere, provider, home string
 }
 
-var roleRights = map[access.Role]rights{
+var roleRights = map[access.Role]mayDo{
 	access.CustomerOwner: {everywhere: `look read-contacts manage-people manage-keys manage-estate revoke-agents manage-contacts subscribe attest waive
 		set-policy sign-decision decide-access revoke-access watch-recording review handle-incidents`},
 	access.CustomerAdministrator: {everywhere: `look read-contacts manage-estate revoke-agents manage-contacts subscribe attest set-policy sign-decision

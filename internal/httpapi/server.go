@@ -17,21 +17,28 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/demarc/demarc/internal/activity"
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/incident"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/privilege"
 	"github.com/demarc/demarc/internal/reach"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility"
+	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/service"
+	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 )
@@ -55,13 +62,25 @@ type Config struct {
 	Ledger   *ledger.Log
 	Verifier Verifier
 	Grants   *grant.Grants
+	// Gateway, Recorder and SSH are those of sessions.
+	Gateway  *gateway.Gateway
+	Recorder *recording.Recorder
+	SSH      *sshca.Authority
+	// GatewayAddress is where the gateway listens, ProxyURL where web consoles
+	// are reached; empty where they are not.
+	GatewayAddress, ProxyURL string
 	// Witnesses says how it stands with the ledger's witnesses, and Ingest which
 	// stores records wait for.
-	Witnesses interface{ State() []ledger.WitnessState }
-	Ingest    interface{ Status() ingest.Status }
-	Events    *events.Broker
-	Services  []service.Service
-	Keys      *keyring.Keyring
+	Witnesses  interface{ State() []ledger.WitnessState }
+	Ingest     interface{ Status() ingest.Status }
+	Events     *events.Broker
+	Reviews    *review.Reviews
+	Incidents  *incident.Incidents
+	Privileges *privilege.Privileges
+	Activity   *activity.Activity
+	Feed       *activity.Feed
+	Services   []service.Service
+	Keys       *keyring.Keyring
 	// ProviderNetworks are those that the provider's people may come from; none
 	// means any. Optional.
 	ProviderNetworks reach.Networks
@@ -82,12 +101,12 @@ type Verifier interface {
 type API struct {
 	cfg  Config
 	huma huma.API
-	mux  *http.ServeMux
+	mux  *routes
 }
 
 // New returns the API with all its operations.
 func New(cfg Config) *API {
-	a := &API{cfg: cfg, mux: http.NewServeMux()}
+	a := &API{cfg: cfg, mux: newRoutes()}
 	hc := huma.DefaultConfig("demarc", cfg.Version)
 	hc.Info.Description = "Runs the shared-responsibility contract between a cloud provider and its customers."
 	hc.DocsPath, hc.SchemasPath = "", ""
@@ -100,9 +119,11 @@ func New(cfg Config) *API {
 	a.huma = humago.New(a.mux, hc)
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
-		a.addAgents, a.addPrincipals, a.addLedger, a.addExports, a.addEvents,
+		a.addAgents, a.addPrincipals, a.addSignIn, a.addJoin, a.addDevices, a.addPeople, a.addAccount, a.addIdentityProviders, a.addLedger, a.addExports, a.addEvents,
+		a.addReviews, a.addActivity,
 		a.addDecisions, a.addKeys,
 		a.addGrants,
+		a.addTargets, a.addSessions,
 	} {
 		add()
 	}
@@ -146,6 +167,9 @@ func (a *API) route(w http.ResponseWriter, r *http.Request) {
 // problem makes an error of a use-case into problem details. Faults that are
 // not the caller's are logged and not shown.
 func (a *API) problem(ctx context.Context, err error) error {
+	if p := a.signInProblem(ctx, err); p != nil {
+		return p
+	}
 	var refusal *responsibility.Refusal
 	var status huma.StatusError
 	switch {

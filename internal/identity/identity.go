@@ -1,5 +1,6 @@
-// Package identity says who calls: API tokens and console sessions. A token is
-// shown once, when it is made; only its digest is kept.
+// Package identity says who acts: people, who are invited and sign in, and
+// services with a token. Secrets are shown once, when they are made; only
+// digests of them are kept, or they are sealed where they must be read again.
 package identity
 
 import (
@@ -11,12 +12,14 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/ident"
+	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/store"
 )
@@ -24,19 +27,40 @@ import (
 // ErrUnauthenticated: no valid token or session. It never says why.
 var ErrUnauthenticated = errors.New("not signed in")
 
-// SessionLength is how long a console session lasts.
-const SessionLength = 12 * time.Hour
-
 // Recorder appends to the ledger within a transaction.
 type Recorder interface {
 	Append(tx *store.Tx, entries ...ledger.Entry) (first int64, err error)
 }
 
-// Identities checks and issues credentials. It is safe for concurrent use.
+// Site is where people reach the console.
+type Site struct {
+	// URL is the console's address in links, without a slash at its end.
+	URL string
+	// RPID is the name that passkeys are bound to (WebAuthn relying party id),
+	// Origins are the addresses of pages that may use them.
+	RPID    string
+	Origins []string
+}
+
+// Identities checks and issues credentials. It is safe for concurrent use once
+// its members are set. Store, Ledger and Now are required; Keys and Site are
+// for people.
 type Identities struct {
 	Store  *store.Store
 	Ledger Recorder
 	Now    func() time.Time
+	Keys   *keyring.Keyring
+	Site   Site
+	// Settled, if set, is called once the provider has an administrator with a
+	// second factor; it may be called more than once.
+	Settled func()
+	// Cost of hashing passwords; zero is DefaultCost.
+	Cost Cost
+	// HTTP reaches identity providers; nil is a client with a timeout.
+	HTTP *http.Client
+
+	pepper  pepper
+	hashing hashing
 }
 
 // tokenPrefix makes tokens recognizable to secret scanners.
@@ -129,6 +153,9 @@ func (i *Identities) FirstStart(ctx context.Context, keep func(token string) err
 
 // Authenticate returns who holds the token.
 func (i *Identities) Authenticate(ctx context.Context, token string) (access.Principal, error) {
+	if strings.HasPrefix(token, personalPrefix) {
+		return i.personal(ctx, token)
+	}
 	rest, ok := strings.CutPrefix(token, tokenPrefix)
 	id, s, ok2 := strings.Cut(rest, "_")
 	if !ok || !ok2 || len(token) > 200 {
@@ -152,46 +179,6 @@ func (i *Identities) Authenticate(ctx context.Context, token string) (access.Pri
 
 func (i *Identities) stands(c store.Credential) bool {
 	return c.Revoked == nil && (c.Expires == nil || i.Now().Before(*c.Expires))
-}
-
-// SignIn opens a console session for the holder of the token and returns the
-// session's secret id, for a cookie.
-func (i *Identities) SignIn(ctx context.Context, token string) (id string, err error) {
-	p, err := i.Authenticate(ctx, token)
-	if err != nil {
-		return "", err
-	}
-	id = secret()
-	now := i.Now()
-	err = i.Store.Write(ctx, func(tx *store.Tx) error {
-		if err := tx.InsertSession(hash(id), p.ID, now, now.Add(SessionLength)); err != nil {
-			return err
-		}
-		_, err := i.Ledger.Append(tx, ledger.Entry{Time: now, Tenant: p.Tenant, Actor: p.Actor(), Action: "session.start", Subject: "principal/" + p.ID})
-		return err
-	})
-	return id, err
-}
-
-// Session returns who holds the console session.
-func (i *Identities) Session(ctx context.Context, id string) (access.Principal, error) {
-	if id == "" || len(id) > 100 {
-		return access.Principal{}, ErrUnauthenticated
-	}
-	var c store.Credential
-	err := i.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		c, err = tx.SessionPrincipal(hash(id), i.Now())
-		return err
-	})
-	if errors.Is(err, store.ErrNotFound) || (err == nil && !i.stands(c)) {
-		return access.Principal{}, ErrUnauthenticated
-	}
-	return c.Principal, err
-}
-
-// SignOut ends the session.
-func (i *Identities) SignOut(ctx context.Context, id string) error {
-	return i.Store.Write(ctx, func(tx *store.Tx) error { return tx.EndSession(hash(id), i.Now()) })
 }
 
 // List returns the principals of a tenant; the provider's if tenant is empty.

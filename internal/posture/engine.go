@@ -43,6 +43,8 @@ type Config struct {
 	Catalogue *judgement.Compiled
 	Services  []service.Service
 	Sources   []Source // optional
+	// Observers follow facts that somebody observed. Optional.
+	Observers []Observer
 	Store     *store.Store
 	Ledger    Recorder
 	Now       func() time.Time
@@ -176,6 +178,9 @@ func (e *Engine) Apply(tx *store.Tx, u Update) error {
 	}
 	if len(changes) > 0 {
 		if err := e.follow(v, changes); err != nil {
+			return err
+		}
+		if err := e.observe(v, changes); err != nil {
 			return err
 		}
 	}

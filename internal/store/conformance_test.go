@@ -31,7 +31,8 @@ func TestConformance(t *testing.T) {
 			{"transactions", transactions}, {"estate", estateRules}, {"references", references}, {"pages", pages}, {"facts", facts},
 			{"verdicts", verdicts}, {"statements", statements}, {"policies", policies}, {"subscriptions", subscriptions},
 			{"identities", identities}, {"enrolment", enrolment}, {"idempotency", idempotency}, {"settings", settings}, {"contacts", contacts},
-			{"catalogues", catalogues},
+			{"catalogues", catalogues}, {"people", people}, {"sessions", sessions}, {"sign-in", signIn},
+			{"grants", grants}, {"guards of grants", grantGuards},
 		} {
 			t.Run(part.name, func(t *testing.T) {
 				d := db{s, "t-" + strconv.Itoa(i), "vdc-" + strconv.Itoa(i), "vm-" + strconv.Itoa(i)}
@@ -374,19 +375,27 @@ func identities(t *testing.T, d db) {
 	}
 	d.ok(t, func(tx *store.Tx) error { return tx.InsertPrincipal(c) })
 	d.refused(t, "twice", store.ErrConflict, func(tx *store.Tx) error { return tx.InsertPrincipal(c) })
-	d.ok(t, func(tx *store.Tx) error { return tx.InsertSession("id"+d.tenant, c.ID, noon, noon.Add(time.Hour)) })
-	holder := func(when time.Duration) error {
-		return d.Read(t.Context(), func(tx *store.Tx) error { _, err := tx.SessionPrincipal("id"+d.tenant, noon.Add(when)); return err })
+	session := store.Session{ID: "s" + d.tenant, Principal: c.ID, SecretHash: "one" + d.tenant, MFA: true, Method: "passkey", Client: "Firefox",
+		CreatedAt: noon, Authenticated: noon, Seen: noon, Rotated: noon, Expires: noon.Add(time.Hour)}
+	d.ok(t, func(tx *store.Tx) error { return tx.InsertSession(session) })
+	by := func(hash string) (store.Session, error) {
+		var out store.Session
+		err := d.Read(t.Context(), func(tx *store.Tx) (err error) { out, err = tx.SessionBySecret(hash); return err })
+		return out, err
 	}
-	if err := holder(0); err != nil {
-		t.Error(err)
+	if got, err := by(session.SecretHash); err != nil || !reflect.DeepEqual(got, session) {
+		t.Errorf("%+v came back as %+v, %v", session, got, err)
 	}
-	if err := holder(time.Hour); !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("an ended session: %v", err)
+	rotated := session
+	rotated.SecretHash, rotated.FormerHash = "two"+d.tenant, session.SecretHash
+	d.ok(t, func(tx *store.Tx) error { return tx.UpdateSession(rotated, session.SecretHash) })
+	d.refused(t, "rotated twice from one secret", store.ErrConflict, func(tx *store.Tx) error { return tx.UpdateSession(rotated, session.SecretHash) })
+	if got, err := by(session.SecretHash); err != nil || got.SecretHash != rotated.SecretHash {
+		t.Errorf("by its former secret: %+v, %v", got, err)
 	}
 	d.ok(t, func(tx *store.Tx) error { return tx.RevokePrincipal(c.ID, noon) })
 	d.refused(t, "revoked twice", store.ErrConflict, func(tx *store.Tx) error { return tx.RevokePrincipal(c.ID, noon) })
-	if err := holder(0); !errors.Is(err, store.ErrNotFound) {
+	if _, err := by(rotated.SecretHash); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a revoked principal's session: %v", err)
 	}
 	got := read(t, d, func(tx *store.Tx) (store.Credential, error) { return tx.Principal(c.ID) })

@@ -315,6 +315,23 @@ func (tx *Tx) GrantsChanged(after int64, n int) ([]Grant, error) {
 	return many(tx, tx.db.NewSelect().Where("changed > ?", after).Order("changed").Limit(int64(n)), "grants", grantRow.grant)
 }
 
+// StandingGrants returns how long the longest grant in force lasts, and the ids
+// of those that last longer than limit or have no end.
+func (tx *Tx) StandingGrants(limit time.Duration) (longest time.Duration, standing []string, err error) {
+	var us int64
+	err = tx.db.NewSelect().Table("access_grant").ColumnExpr("COALESCE(MAX(until_at - from_at), 0)").
+		Where("state = ?", string(access.InForce)).Scan(tx.ctx, &us)
+	if err != nil {
+		return 0, nil, fmt.Errorf("read the longest grant: %w", err)
+	}
+	err = tx.db.NewSelect().Table("access_grant").Column("id").
+		Where("state = ? AND (until_at = 0 OR until_at - from_at > ?)", string(access.InForce), limit.Microseconds()).Order("id").Limit(100).Scan(tx.ctx, &standing)
+	if err != nil {
+		return 0, nil, fmt.Errorf("list standing grants: %w", err)
+	}
+	return time.Duration(us) * time.Microsecond, standing, nil
+}
+
 // seedGrantMoves does for grants what seedMoves does for VMs.
 func seedGrantMoves(tx *Tx) error {
 	if _, err := tx.db.NewDelete().Table("grant_move").Where("1 = 1").Exec(tx.ctx); err != nil {

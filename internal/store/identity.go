@@ -102,36 +102,6 @@ func (tx *Tx) RevokePrincipal(id string, now time.Time) error {
 	return nil
 }
 
-type sessionRow struct {
-	bun.BaseModel `bun:"table:session"`
-	IDHash        string `bun:",pk"`
-	PrincipalID   string
-	CreatedAt     int64
-	ExpiresAt     int64
-}
-
-// InsertSession opens a console session; only the digest of its id is kept.
-func (tx *Tx) InsertSession(idHash, principal string, now, expires time.Time) error {
-	return insert(tx, &sessionRow{IDHash: idHash, PrincipalID: principal, CreatedAt: micros(now), ExpiresAt: micros(expires)}, "session")
-}
-
-// SessionPrincipal returns who holds the session, if it has not ended at now.
-func (tx *Tx) SessionPrincipal(idHash string, now time.Time) (Credential, error) {
-	var row principalRow
-	q := tx.db.NewSelect().Join("JOIN session AS s ON s.principal_id = principal_row.id").
-		Where("s.id_hash = ? AND s.expires_at > ? AND principal_row.revoked_at IS NULL", idHash, micros(now))
-	return one(tx, q, &row, "session", "", principalRow.credential)
-}
-
-// EndSession closes a session, and forgets those that ended before now.
-func (tx *Tx) EndSession(idHash string, now time.Time) error {
-	_, err := tx.db.NewDelete().Table("session").Where("id_hash = ? OR expires_at <= ?", idHash, micros(now)).Exec(tx.ctx)
-	if err != nil {
-		return fmt.Errorf("end session: %w", err)
-	}
-	return nil
-}
-
 // Answer is the response to a request that carried an idempotency key.
 type Answer struct {
 	Request string // digest of method, path and body

@@ -13,6 +13,10 @@ type LedgerFilter struct {
 	Action   string
 	Subject  string
 	From, To time.Time // From ≤ time < To
+	// ActorPrefix selects by the beginning of the actor; entries of the Actions
+	// are selected whoever the actor was.
+	ActorPrefix string
+	Actions     []string
 	// Before, if not 0, is what SearchLedger returned as next.
 	Before int64
 }
@@ -54,6 +58,15 @@ func (tx *Tx) SearchLedger(f LedgerFilter, limit int) (found []LedgerEntry, next
 	}
 	if f.Subject != "" {
 		and("subject = ?", f.Subject)
+	}
+	if f.ActorPrefix != "" {
+		condition := "substr(actor, 1, ?) = ?"
+		args = append(args, len(f.ActorPrefix), f.ActorPrefix)
+		if len(f.Actions) > 0 {
+			some, names := in("action", f.Actions)
+			condition, args = "("+condition+" OR "+some+")", append(args, names...)
+		}
+		where = append(where, condition)
 	}
 	if !f.From.IsZero() {
 		and("time >= ?", f.From.UnixMicro())

@@ -1,9 +1,12 @@
 package store
 
 import (
+	"database/sql"
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"github.com/demarc/demarc/internal/evidence"
 )
 
 // Target is something that sessions of the provider's people can reach.
@@ -76,4 +79,18 @@ func (tx *Tx) Targets(p Page) ([]Target, error) {
 func (tx *Tx) RemoveTarget(id string, now time.Time) error {
 	res, err := tx.db.NewUpdate().Table("target").Set("removed_at = ?", micros(now)).Where("id = ? AND removed_at IS NULL", id).Exec(tx.ctx)
 	return changed(res, err, "target", id)
+}
+
+// NetworkFacts returns the facts about the network interfaces of customers' VMs
+// whose text holds the address. Hosts of the provider's own are left out.
+func (tx *Tx) NetworkFacts(address string) ([]evidence.Fact, error) {
+	const query = "SELECT subject_id, tenant_id, data FROM fact WHERE kind = 'host.network' AND data LIKE ? " +
+		"AND tenant_id IN (SELECT id FROM tenant WHERE own = 0) LIMIT 1000"
+	return list(tx, "facts about networks", query, []any{`%"` + address + `%`}, func(rows *sql.Rows) (evidence.Fact, error) {
+		var f evidence.Fact
+		var data string
+		err := rows.Scan(&f.Subject.ID, &f.Subject.Tenant, &data)
+		f.Subject.Scope, f.Kind, f.Data = evidence.ScopeVM, "host.network", []byte(data)
+		return f, err
+	})
 }

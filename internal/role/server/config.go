@@ -26,6 +26,8 @@ type Config struct {
 	HTTPS string
 	// BusListen is where the embedded bus takes agents. Default 127.0.0.1:7422.
 	BusListen string
+	// SSH is where the provider's people open sessions on hosts. Default none.
+	SSH string
 	// Agents is where only agents are served, with TLS, so that HTTPS can be kept
 	// to fewer networks. Default none: agents are served at HTTPS.
 	Agents string
@@ -56,6 +58,9 @@ type Config struct {
 	Metrics string
 	// Witnesses cosign the ledger: "URL VKEY" each.
 	Witnesses []string
+	// ManagementNetworks are the addresses and prefixes that the provider's
+	// people administer from; a login from one on a customer's VM is an incident.
+	ManagementNetworks []string
 	// LogLevel is debug, info, warn or error; default info.
 	LogLevel string
 	Version  string
@@ -75,6 +80,9 @@ type Started struct {
 	URL, AgentServer string
 	// FirstToken is the administrator's token at the very first start, else "".
 	FirstToken string
+	// JoinLink is where the first administrator joins, at the very first start,
+	// else "".
+	JoinLink string
 }
 
 func (c *Config) setDefaults() error {

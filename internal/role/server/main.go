@@ -14,6 +14,7 @@ type Flags struct {
 	Data          string   `help:"Directory for everything that the server keeps." default:"${data}" type:"path" env:"DEMARC_DATA"`
 	HTTP          string   `name:"http" help:"Loopback address of console and API, without TLS." default:"127.0.0.1:7480" env:"DEMARC_HTTP"`
 	HTTPS         string   `name:"https" help:"Address of console and API with TLS, where agents enrol." default:"127.0.0.1:7443" env:"DEMARC_HTTPS"`
+	SSH           string   `name:"ssh" help:"Address at which the provider's people open sessions on hosts; 'off' for none." default:"127.0.0.1:7427" env:"DEMARC_SSH"`
 	Agents        string   `help:"Address at which only agents are served, with TLS; otherwise they are at --https." env:"DEMARC_AGENTS"`
 	Allow         []string `help:"Networks that may connect to console, API, SSH gateway and web proxy, as 10.0.0.0/8; any if not given." env:"DEMARC_ALLOW"`
 	AllowProvider []string `help:"Networks that the provider's people may come from." env:"DEMARC_ALLOW_PROVIDER"`
@@ -28,6 +29,7 @@ type Flags struct {
 	Events        string   `help:"External VictoriaLogs, http://HOST:PORT. Embedded if not given." env:"DEMARC_EVENTS"`
 	Metrics       string   `help:"External Prometheus that takes remote writes, http://HOST:PORT. Embedded if not given." env:"DEMARC_METRICS"`
 	Witness       []string `help:"Witness of the ledger: 'URL VERIFIER-KEY'; repeatable." sep:"none" env:"DEMARC_WITNESS"`
+	Managed       []string `name:"management-network" help:"Address or prefix that the provider's people administer from; a login from there on a customer's VM is an incident; repeatable." placeholder:"NETWORK" env:"DEMARC_MANAGEMENT_NETWORK"`
 	LogLevel      string   `help:"Least severe messages to log." enum:"debug,info,warn,error" default:"info" env:"DEMARC_LOG_LEVEL"`
 	BusConfig     string   `help:"Print the configuration for an external NATS server that listens at ADDRESS, and end." placeholder:"ADDRESS"`
 }
@@ -37,9 +39,9 @@ func (f Flags) Config(version string, w io.Writer) Config {
 	var level slog.Level
 	level.UnmarshalText([]byte(f.LogLevel)) // kong checked it
 	return Config{
-		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, Agents: f.Agents, Allow: f.Allow, AllowProvider: f.AllowProvider,
+		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, SSH: f.SSH, Agents: f.Agents, Allow: f.Allow, AllowProvider: f.AllowProvider,
 		AllowAgents: f.AllowAgents, ClientCA: f.ClientCA, ConsoleURL: f.ConsoleURL, Advertise: f.Advertise, Store: f.Store, Bus: f.Bus, BusCA: f.BusCA,
-		Events: f.Events, Metrics: f.Metrics, Witnesses: f.Witness, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
+		Events: f.Events, Metrics: f.Metrics, Witnesses: f.Witness, ManagementNetworks: f.Managed, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
 	}
 }
 
@@ -81,7 +83,8 @@ func Main(ctx context.Context, version, data string, args []string, out, errOut 
 	cfg := f.Config(version, errOut)
 	cfg.Ready = func(s Started) {
 		if s.FirstToken != "" {
-			fmt.Fprintf(out, "First start: sign in with this administrator's token. It is shown once.\n\n  %s\n\n", s.FirstToken)
+			fmt.Fprintf(out, "First start. The first administrator joins here, within seven days; the link is shown once:\n\n  %s\n\n", s.JoinLink)
+			fmt.Fprintf(out, "Until then this token sets the installation up. It is shown once:\n\n  %s\n\n", s.FirstToken)
 		}
 		fmt.Fprintf(out, "Console: %s\n", s.URL)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/demarc/demarc/internal/eventstore"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
+	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
@@ -34,11 +36,15 @@ import (
 	"github.com/demarc/demarc/internal/metrics"
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/responsibility/builtin"
+	"github.com/demarc/demarc/internal/review"
+	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
 	"github.com/demarc/demarc/internal/service/all"
+	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 	"github.com/demarc/demarc/internal/wire"
@@ -70,7 +76,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
 		s.openConsent,
 		s.openGrants,
+		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
+		s.lookAtSetUp,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -94,7 +102,8 @@ type server struct {
 	verifier               *ledger.Verifier
 	identities             *identity.Identities
 	policy                 *authz.Policy
-	firstToken             string
+	firstToken, joinLink   string
+	judgedSettled          bool // the provider was last judged with the set-up finished
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
@@ -107,12 +116,17 @@ type server struct {
 	posture                *posture.Engine
 	estate                 *tenancy.Estate
 	consent                *consent.Book
+	sshAuthority           *sshca.Authority
+	recorder               *recording.Recorder
+	gateway                *gateway.Gateway
+	ssh                    net.Listener // nil where no sessions are taken
 	fleet                  *fleet.Fleet
 	grants                 *grant.Grants
 	broker                 *events.Broker
 	events                 eventstore.Store
 	metrics                metrics.Store
 	ingest                 *ingest.Ingest
+	over                   overseers
 	api                    *httpapi.API
 	handler, secureHandler http.Handler
 }
@@ -189,7 +203,7 @@ func (s *server) openLedger(ctx context.Context) error {
 	if s.policy, err = authz.New(); err != nil {
 		return err
 	}
-	s.identities = &identity.Identities{Store: s.store, Ledger: s.ledger, Now: s.cfg.Now}
+	s.openIdentities()
 	return nil
 }
 
@@ -200,7 +214,10 @@ func (s *server) administrator(ctx context.Context) (err error) {
 	s.firstToken, err = s.identities.FirstStart(ctx, func(token string) error {
 		return durable.WriteFile(filepath.Join(s.cfg.DataDir, TokenFile), []byte(token+"\n"), 0o600)
 	})
-	return err
+	if err != nil || s.firstToken == "" {
+		return err
+	}
+	return s.inviteFirst(ctx)
 }
 
 // listen takes the addresses early: a port that is taken ends the start before
@@ -300,7 +317,12 @@ func (s *server) advertisedBus() []string {
 
 // ownKinds are the fact kinds that the server itself provides.
 func ownKinds() []evidence.Kind {
-	return append([]evidence.Kind{wire.AgentKind, fleet.CoverageKind}, selfcheck.Kinds...)
+	return slices.Concat(
+		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
+		selfcheck.Kinds,
+		grant.Kinds,
+		overseerKinds(),
+	)
 }
 
 // Kinds are all fact kinds that this program provides: the server's own and
@@ -338,15 +360,28 @@ func (s *server) openContract(ctx context.Context) error {
 		Store: s.store, Ledger: s.ledger, Accounts: s.bus, Keys: s.keys, Services: buyable(s.services, compiled), Now: s.cfg.Now,
 	}
 	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
+	if err := s.openOverseers(); err != nil {
+		return err
+	}
 	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{fleet.Coverage{}, selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm}, s.self},
-		Store: s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
+		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
+			fleet.Coverage{},
+			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
+			s.self,
+			s.openRights(),
+			review.Source{}, s.over.incidents, s.over.privileges,
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}},
+		},
+		Observers: s.overseerObservers(),
+		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
 		Heavy: (&memory{}).spend,
 	})
 	if err != nil {
 		return err
 	}
 	s.estate.Judge = s.posture
+	s.judgeOverseers()
 	s.fleet = &fleet.Fleet{
 		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()) + string(s.busCA), Pin: s.authority.Pin(),
 		BusURLs: s.bus.URLs(), Now: s.cfg.Now, Log: s.cfg.Log.With("part", "fleet"),
@@ -400,12 +435,17 @@ func (s *server) openStores(context.Context) (err error) {
 	return nil
 }
 
-func (s *server) openFaces(context.Context) error {
+func (s *server) openFaces(ctx context.Context) error {
+	if err := s.place(ctx); err != nil {
+		return err
+	}
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
+		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
+		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
@@ -437,7 +477,7 @@ func (s *server) openFaces(context.Context) error {
 		all.Handle("/openapi.json", mux)
 		all.Handle("/healthz", mux)
 		all.Handle("/", pages)
-		*face.to = all
+		*face.to = s.api.RotateSessions(all)
 	}
 	return nil
 }
@@ -457,7 +497,7 @@ func (s *server) run(ctx context.Context) error {
 	log := s.cfg.Log
 	published := changes{s.bus, s.broker, log}
 	ready := rungroup.Part{Name: "ready", Run: func(ctx context.Context) error {
-		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken}
+		started := Started{URL: "http://" + s.http.Addr().String(), AgentServer: s.agentServer(), FirstToken: s.firstToken, JoinLink: s.joinLink}
 		log.Info("ready", "console", started.URL, "agents", started.AgentServer)
 		s.cfg.Ready(started)
 		<-ctx.Done()
@@ -469,9 +509,13 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "ledger verification", Run: s.verifier.Run},
 		rungroup.Part{Name: "posture", Run: s.runPosture},
 		rungroup.Part{Name: "catalogues", Run: s.followCatalogues},
+		rungroup.Part{Name: "set-up", Run: s.followSetUp},
 		rungroup.Part{Name: "grants", Run: s.grants.Run},
+		rungroup.Part{Name: "sign-in", Run: s.identities.Run},
+		rungroup.Part{Name: "gateway", Run: s.runGateway},
 		rungroup.Part{Name: "changes", Run: published.run},
 		rungroup.Part{Name: "idempotency keys", Run: s.api.Run},
+		rungroup.Part{Name: "overseers", Run: s.oversee},
 		rungroup.Part{Name: "decisions", Run: s.consent.Run},
 		rungroup.Part{Name: "ingest", Run: s.ingest.Run},
 		rungroup.Part{Name: "consumer", Run: func(ctx context.Context) error {

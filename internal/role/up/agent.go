@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -44,14 +45,26 @@ func (m *machine) enrol(ctx context.Context) error {
 	if err := m.program(); err != nil {
 		return err
 	}
-	if err := ignoreConflict(m.client.CreateTenant(ctx, api.NewTenant{Name: m.flags.Tenant, Own: true})); err != nil {
-		return fmt.Errorf("make tenant %s: %w", m.flags.Tenant, err)
-	}
-	if err := ignoreConflict(m.client.CreateVDC(ctx, m.flags.Tenant, api.NewVDC{Name: m.flags.VDC})); err != nil {
-		return fmt.Errorf("make VDC %s: %w", m.flags.VDC, err)
-	}
 	if _, err := os.Stat(m.dir("agent/identity.json")); err == nil {
 		return nil
+	}
+	// Look first: once the set-up is finished, this credential can make nothing.
+	if _, err := m.client.Tenant(ctx, m.flags.Tenant); err != nil {
+		if !missing(err) {
+			return fmt.Errorf("look for tenant %s: %w", m.flags.Tenant, err)
+		}
+		if _, err := m.client.CreateTenant(ctx, api.NewTenant{Name: m.flags.Tenant, Own: true}); err != nil {
+			return fmt.Errorf("make tenant %s: %w", m.flags.Tenant, err)
+		}
+	}
+	vdcs, err := api.Collect(m.client.VDCs(ctx, m.flags.Tenant))
+	if err != nil {
+		return fmt.Errorf("look for VDC %s: %w", m.flags.VDC, err)
+	}
+	if !slices.ContainsFunc(vdcs, func(v api.VDC) bool { return v.Name == m.flags.VDC || v.ID == m.flags.VDC }) {
+		if _, err := m.client.CreateVDC(ctx, m.flags.Tenant, api.NewVDC{Name: m.flags.VDC}); err != nil {
+			return fmt.Errorf("make VDC %s: %w", m.flags.VDC, err)
+		}
 	}
 	t, err := m.client.CreateEnrolmentToken(ctx, m.flags.Tenant, api.NewEnrolmentToken{VDC: m.flags.VDC, Minutes: 10})
 	if err != nil {
@@ -80,12 +93,9 @@ func (m *machine) program() error {
 	return nil
 }
 
-func ignoreConflict[T any](_ T, err error) error {
+func missing(err error) bool {
 	var p *api.Problem
-	if errors.As(err, &p) && p.Status == 409 {
-		return nil
-	}
-	return err
+	return errors.As(err, &p) && p.Status == 404
 }
 
 // watchAgent runs the agent until ctx ends, and starts it again if it ends by

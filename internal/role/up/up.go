@@ -119,7 +119,8 @@ func (m *machine) bring(ctx context.Context) error {
 	}
 	fmt.Fprintf(m.out, "Console   %s\n", m.started.URL)
 	if m.started.FirstToken != "" {
-		fmt.Fprintf(m.out, "Sign in with this administrator's token; it is shown once, and kept for this user's command line:\n\n  %s\n\n", m.started.FirstToken)
+		fmt.Fprintf(m.out, "The first administrator joins here, within seven days; the link is shown once:\n\n  %s\n\n", m.started.JoinLink)
+		fmt.Fprintf(m.out, "Until then this token sets the installation up; it is kept for this user's command line:\n\n  %s\n\n", m.started.FirstToken)
 	}
 	return m.enrol(ctx)
 }

@@ -1,0 +1,151 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/gateway"
+	"github.com/demarc/demarc/internal/grant"
+	"github.com/demarc/demarc/internal/recording"
+	"github.com/demarc/demarc/internal/rungroup"
+	"github.com/demarc/demarc/internal/service/telemetry"
+	"github.com/demarc/demarc/internal/sshca"
+	"github.com/demarc/demarc/internal/store"
+)
+
+// Off, as the address of a listener that can be missing, leaves it out.
+const Off = "off"
+
+// openGateway makes the gateway and what it records to, and takes its address.
+func (s *server) openGateway(ctx context.Context) (err error) {
+	if s.sshAuthority, err = sshca.Open(ctx, s.secrets, s.cfg.Now); err != nil {
+		return err
+	}
+	log := s.cfg.Log.With("part", "gateway")
+	s.recorder, err = recording.Open(recording.Config{
+		Store: s.store, Ledger: s.ledger, Dir: filepath.Join(s.cfg.DataDir, "recordings"), Now: s.cfg.Now, Log: log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.recorder.Recover(ctx); err != nil {
+		return err
+	}
+	s.gateway = gateway.New(gateway.Config{
+		Store: s.store, Ledger: s.ledger, Authority: s.sshAuthority, Recorder: s.recorder,
+		Grants: gatewayGrants{s.grants}, People: gatewayPeople{people{s}}, Guests: guests{}, Now: s.cfg.Now, Log: log,
+	})
+	if s.ssh, err = s.optional("--ssh", s.cfg.SSH); err != nil {
+		return err
+	}
+	return nil
+}
+
+// optional listens at an address that can be missing.
+func (s *server) optional(flag, address string) (net.Listener, error) {
+	if address == "" || address == Off {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("address %s is taken by another program: stop it, or choose another with %s", address, flag)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	s.onClose(func() error { l.Close(); return nil })
+	return s.management(l, true), nil
+}
+
+// gatewayAddress is where people reach the gateway; empty where it does not listen.
+func (s *server) gatewayAddress() string {
+	if s.ssh == nil {
+		return ""
+	}
+	_, port, _ := net.SplitHostPort(s.ssh.Addr().String())
+	return net.JoinHostPort(s.cfg.Advertise[0], port)
+}
+
+// runGateway runs recorder and gateway. The recorder ends last, so that what
+// ends with the gateway is still recorded.
+func (s *server) runGateway(ctx context.Context) error {
+	parts := []rungroup.Part{{Name: "recordings", Run: s.recorder.Run}, {Name: "grants of sessions", Run: s.gateway.Watch}}
+	if s.ssh != nil {
+		parts = append(parts, rungroup.Part{Name: "SSH gateway", Run: func(ctx context.Context) error { return s.gateway.Serve(ctx, s.ssh) }})
+	}
+	return rungroup.Run(ctx, parts...)
+}
+
+// gatewayGrants tells the gateway what is granted.
+type gatewayGrants struct{ *grant.Grants }
+
+// Active implements gateway.Grants.
+func (g gatewayGrants) Active(tx *store.Tx, id string, now time.Time) (gateway.Grant, error) {
+	x, err := g.Grants.Active(tx, id, now)
+	if err != nil {
+		return gateway.Grant{}, err
+	}
+	out := gateway.Grant{ID: x.ID, Tenant: x.Tenant, Holder: x.Holder, Until: x.Until}
+	for _, a := range x.Granted {
+		out.Scope = append(out.Scope, gateway.Ability{Do: string(a.Do), Target: a.Target})
+	}
+	return out, nil
+}
+
+// gatewayPeople tells the gateway who may act for the provider.
+type gatewayPeople struct{ people }
+
+// Standing implements gateway.People.
+func (p gatewayPeople) Standing(tx *store.Tx, id string) (access.Principal, error) {
+	who, err := p.people.Standing(tx, id)
+	if err == nil && (!who.OfProvider() || who.Kind != access.Person) {
+		err = fmt.Errorf("person %q of the provider: %w", id, store.ErrNotFound)
+	}
+	return who, err
+}
+
+// guests knows the addresses of customers' VMs by what their agents report.
+type guests struct{}
+
+// GuestAt implements gateway.Guests. Addresses that many machines have at once
+// tell nothing.
+func (guests) GuestAt(tx *store.Tx, addr netip.Addr) (string, error) {
+	if addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsUnspecified() {
+		return "", nil
+	}
+	facts, err := tx.NetworkFacts(addr.String())
+	if err != nil {
+		return "", err
+	}
+	for _, f := range facts {
+		var n telemetry.Network
+		if json.Unmarshal(f.Data, &n) != nil {
+			continue
+		}
+		for _, i := range n.Interfaces {
+			for _, have := range i.Addresses {
+				if sameAddress(have, addr) {
+					return f.Subject.ID, nil
+				}
+			}
+		}
+	}
+	return "", nil
+}
+
+// sameAddress compares with an address that may carry the length of its network.
+func sameAddress(have string, addr netip.Addr) bool {
+	if p, err := netip.ParsePrefix(have); err == nil {
+		return p.Addr().Unmap() == addr
+	}
+	a, err := netip.ParseAddr(have)
+	return err == nil && a.Unmap() == addr
+}
