@@ -34,7 +34,9 @@ type commands struct {
 	Decision decisionCmd `cmd:"" group:"contract" help:"Decisions that take a customer's signature: list, show, submit, withdraw."`
 	Sign     signCmd     `cmd:"" group:"contract" help:"Sign a decision, after saying in words what it is."`
 
-	Access accessCmd `cmd:"" group:"estate" help:"Access of the provider's people to a customer's environment."`
+	Session sessionCmd `cmd:"" group:"audit" help:"Recorded sessions of the provider's people: list, replay, verify."`
+	Target  targetCmd  `cmd:"" group:"estate" help:"What sessions of the provider's people can reach: add, list, remove."`
+	Access  accessCmd  `cmd:"" group:"estate" help:"Access of the provider's people to a customer's environment."`
 
 	Tenant  tenantCmd  `cmd:"" group:"estate" help:"Tenants: create, show, list, change."`
 	VDC     vdcCmd     `cmd:"" name:"vdc" group:"estate" help:"Virtual data centres: create, show, list."`
