@@ -144,7 +144,7 @@ func writeNew(path string, data []byte, mode os.FileMode) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-func newKey(path string, f newKeyFlags) (api.NewKey, error) {
+func signingKey(path string, f newKeyFlags) (api.NewKey, error) {
 	raw, err := readBounded(path, keyLimit)
 	if err != nil {
 		return api.NewKey{}, fmt.Errorf("reading the public key: %w", err)
@@ -159,7 +159,7 @@ func newKey(path string, f newKeyFlags) (api.NewKey, error) {
 
 // Run adds a key.
 func (c *keyAddCmd) Run(ctx context.Context, s *session) error {
-	k, err := newKey(c.Public, c.newKeyFlags)
+	k, err := signingKey(c.Public, c.newKeyFlags)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (c *keyAddCmd) Run(ctx context.Context, s *session) error {
 	in := api.ChangeKeys{Add: []api.NewKey{k}, Threshold: c.Threshold}
 	var recovery []api.NewKey
 	for _, path := range c.Recovery {
-		r, err := newKey(path, newKeyFlags{})
+		r, err := signingKey(path, newKeyFlags{})
 		if err != nil {
 			return err
 		}
@@ -186,7 +186,7 @@ func (c *keyRemoveCmd) Run(ctx context.Context, s *session) error {
 
 // Run rotates a key.
 func (c *keyRotateCmd) Run(ctx context.Context, s *session) error {
-	k, err := newKey(c.Public, c.newKeyFlags)
+	k, err := signingKey(c.Public, c.newKeyFlags)
 	if err != nil {
 		return err
 	}
@@ -195,7 +195,7 @@ func (c *keyRotateCmd) Run(ctx context.Context, s *session) error {
 
 // Run recovers from the loss of keys.
 func (c *keyRecoverCmd) Run(ctx context.Context, s *session) error {
-	k, err := newKey(c.Public, c.newKeyFlags)
+	k, err := signingKey(c.Public, c.newKeyFlags)
 	if err != nil {
 		return err
 	}

@@ -163,7 +163,7 @@ func TestForeignKeys(t *testing.T) {
 		if _, err := readPrivateKey(s, path); err == nil {
 			t.Errorf("%s is a private key", name)
 		}
-		if _, err := newKey(path, newKeyFlags{}); err == nil {
+		if _, err := signingKey(path, newKeyFlags{}); err == nil {
 			t.Errorf("%s is a public key", name)
 		}
 	}
