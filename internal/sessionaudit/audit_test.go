@@ -353,3 +353,42 @@ func TestUnexplainedLogins(t *testing.T) {
 		})
 	}
 }
+
+// What the hosts show of changes of networks: nothing while none is watched,
+// then whoever logged in past the gateway, and what was not reviewed.
+func TestNetworkChanges(t *testing.T) {
+	r := newRig(t, storetest.SQLite(t))
+	facts := func() map[string]any {
+		var out map[string]any
+		err := r.store.Read(t.Context(), func(tx *store.Tx) error {
+			list, err := r.auditor.Facts(tx, evidence.Provider, noon.Add(time.Hour))
+			if err == nil && len(list) == 1 {
+				err = json.Unmarshal(list[0].Data, &out)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if f := facts(); f != nil {
+		t.Errorf("without a watched host: %v", f)
+	}
+	r.approve("gr-1", nil)
+	r.session("rec-1", "gr-1", nil)
+	r.logins(login{User: "root", Certificate: "demarc/gr-1/rec-1", Authority: authority, At: noon.Add(2 * time.Second)})
+	if f := facts(); f["gate"] != true || len(f["unauthorized"].([]any)) != 0 || len(f["drift"].([]any)) != 0 {
+		t.Errorf("with a session: %v", f)
+	}
+	r.logins(login{User: "root", Source: "192.0.2.9", At: noon.Add(time.Minute)})
+	r.write(func(tx *store.Tx) error {
+		if err := tx.InsertTarget(store.Target{ID: "ta-2", Name: "hv-2", Kind: "host", Address: "192.0.2.11:22", Login: "root", CreatedAt: noon}); err != nil {
+			return err
+		}
+		return tx.PutNetworkState(store.NetworkState{VM: "v-hv", Tenant: "t-own", Present: []string{"a"}, Reviewed: []string{}, Changes: 1, Observed: noon})
+	})
+	if f := facts(); f["gate"] != false || len(f["unauthorized"].([]any)) != 1 || len(f["drift"].([]any)) != 1 {
+		t.Errorf("past the gateway: %v", f)
+	}
+}

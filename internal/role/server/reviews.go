@@ -34,7 +34,7 @@ type overseers struct {
 
 // overseerKinds are the fact kinds that they provide.
 func overseerKinds() []evidence.Kind {
-	return append([]evidence.Kind{incident.FactKind, privilege.FactKind}, review.FactKinds...)
+	return append([]evidence.Kind{incident.FactKind, privilege.FactKind, sessionaudit.FactKind}, review.FactKinds...)
 }
 
 // openOverseers constructs the parts; posture, which they judge by, is given

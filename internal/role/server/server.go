@@ -368,7 +368,7 @@ func (s *server) openContract(ctx context.Context) error {
 			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
 			s.self,
 			s.openRights(),
-			review.Source{}, s.over.incidents, s.over.privileges,
+			review.Source{}, s.over.incidents, s.over.privileges, s.over.auditor,
 			grant.Privileged{Sessions: sessions{s}},
 			grant.Environments{Sessions: sessions{s}},
 		},
