@@ -39,6 +39,22 @@ var table = map[string]Act{
 	"principal.create": {Words: "added somebody who may use the API", Needs: access.ManagePeople},
 	"principal.revoke": {Words: "ended somebody's access to the API", Needs: access.ManagePeople},
 	"session.start":    {Words: "signed in to the console"},
+	"session.end-all":  {Words: "signed out everywhere"},
+
+	"invitation.create":    {Words: "invited somebody", Needs: access.ManagePeople},
+	"invitation.revoke":    {Words: "took an invitation back", Needs: access.ManagePeople},
+	"invitation.accept":    {Words: "accepted an invitation"},
+	"person.remove":        {Words: "removed a person", Needs: access.ManagePeople},
+	"person.role":          {Words: "changed a person's role", Needs: access.ManagePeople},
+	"token.create":         {Words: "made an API token"},
+	"token.revoke":         {Words: "ended an API token"},
+	"authenticator.add":    {Words: "added something to sign in with"},
+	"authenticator.remove": {Words: "removed something to sign in with"},
+	"recovery-codes.make":  {Words: "made new recovery codes"},
+	"recovery-code.use":    {Words: "signed in with a recovery code"},
+	"passkey.counter-back": {Words: "was refused: the counter of a passkey went back, as that of a copy would"},
+	"device.confirm":       {Words: "let a command line sign in"},
+	"device.refuse":        {Words: "refused to let a command line sign in"},
 
 	// Ledger.
 	"ledger.key.begin":  {Words: "began to sign the ledger"},
@@ -64,6 +80,10 @@ var table = map[string]Act{
 	"grant.dispute":        {Words: "disputed the notice of emergency access", Needs: access.DecideAccess, Access: true},
 	"session.open":         {Words: "opened a session", Needs: access.UseAccess, Access: true},
 	"session.record":       {Words: "recorded a part of a session"},
+	"session.refuse":       {Words: "tried in a session what the grant does not include, and was refused", Access: true},
+	"grant.certificate":    {Words: "was given a certificate for a session", Needs: access.UseAccess, Access: true},
+	"target.add":           {Words: "registered a target of sessions", Needs: access.ManageTargets},
+	"target.remove":        {Words: "removed a target of sessions", Needs: access.ManageTargets},
 	"session.end":          {Words: "ended a session", Access: true},
 	"session.cut":          {Words: "found a session cut off: up to a second of its recording is lost", Access: true},
 

@@ -26,6 +26,7 @@ type accessCmd struct {
 	Notice      accessNoticeCmd  `cmd:"" help:"Tell the customer what was done in an emergency."`
 	Acknowledge accessAcceptCmd  `cmd:"" help:"Accept the notice of an emergency."`
 	Dispute     accessDisputeCmd `cmd:"" help:"Say that the emergency did not justify the access."`
+	accessUse
 }
 
 // oneGrant names a grant.

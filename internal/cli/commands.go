@@ -30,7 +30,9 @@ type commands struct {
 	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: set, list."`
 	Services    servicesCmd     `cmd:"" group:"contract" help:"List the managed services."`
 
-	Access accessCmd `cmd:"" group:"estate" help:"Access of the provider's people to a customer's environment."`
+	Session sessionCmd `cmd:"" group:"audit" help:"Recorded sessions of the provider's people: list, replay, verify."`
+	Target  targetCmd  `cmd:"" group:"estate" help:"What sessions of the provider's people can reach: add, list, remove."`
+	Access  accessCmd  `cmd:"" group:"estate" help:"Access of the provider's people to a customer's environment."`
 
 	Tenant  tenantCmd  `cmd:"" group:"estate" help:"Tenants: create, show, list, change."`
 	VDC     vdcCmd     `cmd:"" name:"vdc" group:"estate" help:"Virtual data centres: create, show, list."`
@@ -56,7 +58,7 @@ type commands struct {
 	Witness       witnessCmd `cmd:"" group:"programs" passthrough:"" help:"Run a witness of ledgers."`
 
 	Status  statusCmd  `cmd:"" group:"client" help:"Server, duties, ledger and agents at a glance."`
-	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you."`
+	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you, and what you may do."`
 	Login   loginCmd   `cmd:"" group:"client" help:"Keep a server and a token in the profile."`
 	Token   tokenCmd   `cmd:"" group:"client" help:"Principals and their tokens: create, list, revoke."`
 	Version versionCmd `cmd:"" group:"client" help:"Version of this program."`

@@ -54,6 +54,13 @@ func (c *conn) admission() admission {
 // grant implements member.
 func (c *conn) grant() Grant { return c.admission().grant }
 
+// renew implements member.
+func (c *conn) renew(g Grant) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.admitted.grant = g
+}
+
 // reaches implements member.
 func (c *conn) reaches() string { return c.admission().target.ID }
 

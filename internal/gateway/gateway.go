@@ -128,6 +128,8 @@ type Gateway struct {
 // member is something that must end with its grant.
 type member interface {
 	grant() Grant
+	// renew takes in the grant as it is now.
+	renew(Grant)
 	// reaches returns the id of its target.
 	reaches() string
 	// warn tells the user.

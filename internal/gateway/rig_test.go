@@ -66,6 +66,15 @@ func (g *grants) end(id string, here bool) {
 	}
 }
 
+// until moves a grant's end.
+func (g *grants) until(id string, t time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gr := g.all[id]
+	gr.Until = t
+	g.all[id] = gr
+}
+
 func (g *grants) put(gr gateway.Grant) gateway.Grant {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -351,6 +360,21 @@ func (r *rig) replay(rec store.Recording) map[string]string {
 		}
 		out[e.Code] += e.Data
 	}
+}
+
+// live are the open recordings of the grant.
+func (r *rig) live(g gateway.Grant) (all []store.Recording) {
+	r.t.Helper()
+	must(r.t, r.store.Read(r.t.Context(), func(tx *store.Tx) (err error) {
+		all, err = tx.Recordings(store.RecordingFilter{Grant: g.ID, State: "open"}, store.Page{})
+		return err
+	}))
+	return all
+}
+
+// file is where a recording is kept.
+func (r *rig) file(rec store.Recording) string {
+	return filepath.Join(r.dir, "recordings", rec.ID+".cast")
 }
 
 // acts are the ledger's actions about the subject, oldest first.

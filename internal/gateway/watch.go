@@ -61,22 +61,18 @@ func (g *Gateway) poll(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	now := g.Now()
-	over := map[string]string{} // why, by grant
+	known := map[string]standing{}
 	err := g.Store.Read(ctx, func(tx *store.Tx) error {
-		seen := map[string]bool{}
 		for _, m := range members {
 			gr := m.grant()
-			if gr.ID == "" || seen[gr.ID] {
+			if _, seen := known[gr.ID]; seen || gr.ID == "" {
 				continue
 			}
-			seen[gr.ID] = true
-			words, err := g.standing(tx, gr, now)
+			s, err := g.standing(tx, gr, now)
 			if err != nil {
 				return err
 			}
-			if words != "" {
-				over[gr.ID] = words
-			}
+			known[gr.ID] = s
 		}
 		return nil
 	})
@@ -84,31 +80,41 @@ func (g *Gateway) poll(ctx context.Context) error {
 		return err
 	}
 	for _, m := range members {
-		if words, ok := over[m.grant().ID]; ok {
-			m.end(words)
-			continue
+		s, ok := known[m.grant().ID]
+		switch {
+		case !ok: // it is only just coming in
+		case s.over != "":
+			m.end(s.over)
+		default:
+			m.renew(s.grant)
+			remind(m, now)
 		}
-		remind(m, now)
 	}
 	return nil
 }
 
-// standing says why sessions of a grant must end; empty if they need not.
-func (g *Gateway) standing(tx *store.Tx, gr Grant, now time.Time) (string, error) {
-	_, err := g.Grants.Active(tx, gr.ID, now)
+// standing is how it stands with a grant that sessions are open under.
+type standing struct {
+	grant Grant
+	over  string // why its sessions must end; empty if they need not
+}
+
+func (g *Gateway) standing(tx *store.Tx, gr Grant, now time.Time) (standing, error) {
+	fresh, err := g.Grants.Active(tx, gr.ID, now)
 	gone := errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrConflict)
 	switch {
 	case gone && !now.Before(gr.Until):
-		return "the time of your access is over", nil
+		return standing{over: "the time of your access is over"}, nil
 	case gone:
-		return "your access was ended", nil
+		return standing{over: "your access was ended"}, nil
 	case err != nil:
-		return "", err
+		return standing{}, err
 	}
-	if _, err = g.People.Standing(tx, gr.Holder); errors.Is(err, store.ErrNotFound) {
-		return "you are no longer one of the provider's people", nil
+	_, err = g.People.Standing(tx, gr.Holder)
+	if errors.Is(err, store.ErrNotFound) {
+		return standing{over: "you are no longer one of the provider's people"}, nil
 	}
-	return "", err
+	return standing{grant: fresh}, err
 }
 
 // remind warns a session of its end, once for each warning.

@@ -17,12 +17,16 @@ const (
 	// closing is how long what ends may take to be closed before it counts as
 	// left open.
 	closing = 5 * time.Second
+	// sealing is how long a session may run before something of it must be
+	// sealed.
+	sealing = 10 * time.Second
 )
 
 // Session is a live session in a customer's environment.
 type Session struct {
 	ID, Tenant, Grant string
-	// Recorded: what happens in it is being recorded.
+	Began             time.Time
+	// Recorded: something of it is sealed in the ledger.
 	Recorded bool
 }
 
@@ -74,7 +78,7 @@ func (p Privileged) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]ev
 		return nil, err
 	}
 	for _, s := range live {
-		if !s.Recorded {
+		if !s.Recorded && now.Sub(s.Began) > sealing {
 			out.UnrecordedSessions = append(out.UnrecordedSessions, s.ID)
 		}
 	}

@@ -188,6 +188,9 @@ func TestEveryOperationBeforeTheSetUpIsFinished(t *testing.T) {
 }
 
 func (m matrix) run(t *testing.T) {
+	for _, w := range []*world{&m.own, &m.foreign, &m.home} {
+		w.person, w.invitation = w.newPerson(t, m.r), w.newInvitation(t, m.r)
+	}
 	all := operations(t, m.r)
 	if len(all) < 50 {
 		t.Fatalf("the description has %d operations", len(all))
@@ -265,7 +268,7 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 	case want == 0 && slices.Contains(alsoFine[op.OperationID], a.status):
 	case want == 0 && op.OperationID == "create-attestation" && c.by.OfProvider() && whose != "the provider's own" && a.status == http.StatusUnprocessableEntity:
 		// It may attest what it answers for, and the duty is the customer's.
-	case want == 0 && ofPeople(op) && slices.Contains([]int{401, 404, 409, 422}, a.status) && a.header.Get("WWW-Authenticate") == "":
+	case want == 0 && ofPeople(op) && slices.Contains([]int{401, 404, 409, 422, 429}, a.status) && a.header.Get("WWW-Authenticate") == "":
 	case want != 0 && a.status == want:
 	default:
 		t.Errorf("%s as %s, %s tenant: %d, want %d (0 is success): %s", op.OperationID, c.name, whose, a.status, want, clip(a.body))

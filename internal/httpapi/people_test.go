@@ -2,24 +2,25 @@ package httpapi_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/demarc/demarc/internal/access"
-	"github.com/demarc/demarc/internal/ident"
 	"github.com/demarc/demarc/internal/identity"
-	"github.com/demarc/demarc/internal/store"
 )
 
-// newPerson makes a person of the tenant, past signing in.
+// newPerson makes a person of the tenant, who joins with a password.
 func (w world) newPerson(t testing.TB, r *rig) string {
 	t.Helper()
-	p := store.SealedPerson{Handle: ident.New("h"), Credential: store.Credential{
-		Principal: access.Principal{ID: ident.New("p"), Role: access.CustomerViewer, Tenant: w.tenant.ID, Kind: access.Person}, CreatedAt: time.Now(),
-	}}
-	if err := r.Store().Write(t.Context(), func(tx *store.Tx) error { return tx.InsertPerson(p) }); err != nil {
+	_, secret, err := r.Identities().Invite(t.Context(), r.actor(access.CustomerOwner, w.tenant.ID), identity.Invitation{
+		Name: "person of " + w.vdc.Name, Mail: r.name("person") + "@example.org", Role: access.CustomerViewer, Tenant: w.tenant.ID,
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
-	return p.ID
+	in, err := r.Identities().JoinWithPassword(t.Context(), identity.Visit{From: "127.0.0.1:1"}, secret, "", "a long and plain sentence")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in.Person.ID
 }
 
 // newInvitation invites somebody to the tenant.

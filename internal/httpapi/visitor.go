@@ -186,6 +186,7 @@ func addOpen[I, O any](a *API, op huma.Operation, f func(c call, v visitor, in *
 	op.Metadata = map[string]any{RuleKey: "open"}
 	op.MaxBodyBytes = 256 << 10
 	op.Security = []map[string][]string{}
+	a.mux.opened[op.Method+" "+op.Path] = true
 	huma.Register(a.huma, op, func(ctx context.Context, in *I) (*O, error) {
 		out, err := f(call{Context: ctx}, visitorOf(ctx), in)
 		return out, a.problem(ctx, err)

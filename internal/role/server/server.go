@@ -78,7 +78,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openGrants,
 		s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
-		s.settle,
+		s.lookAtSetUp,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -103,6 +103,7 @@ type server struct {
 	identities             *identity.Identities
 	policy                 *authz.Policy
 	firstToken, joinLink   string
+	judgedSettled          bool // the provider was last judged with the set-up finished
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
@@ -369,8 +370,8 @@ func (s *server) openContract(ctx context.Context) error {
 			s.self,
 			s.openRights(),
 			review.Source{}, s.over.incidents, s.over.privileges,
-			grant.Privileged{Sessions: sessions{s}},
-			grant.Environments{Sessions: sessions{s}},
+			grant.Privileged{Sessions: sessions{}},
+			grant.Environments{Sessions: sessions{}},
 		},
 		Observers: s.overseerObservers(),
 		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
