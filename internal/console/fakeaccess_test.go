@@ -314,7 +314,7 @@ func (f *fakeAPI) routeActs() {
 	take("POST /v1/account/tokens", 201, api.Token{ID: "to-2", Name: "x", Token: "dmp_secret"})
 	take("POST /v1/account/tokens/{id}/revoke", 200, api.Token{ID: "to-1"})
 	take("POST /v1/device/look", 200, api.DeviceWaiting{Code: "BCDF-GHJK", Client: "demarc on <laptop>", CreatedAt: f.now, Expires: f.now.Add(time.Minute)})
-	take("POST /v1/device/answer", 204, nil)
+	take("POST /v1/device/confirm", 204, nil)
 	f.mux.HandleFunc("/v1/sign-in", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 200, api.SignInMethods{Passkeys: true, Providers: []api.SignInProvider{{ID: "ip-1", Name: "Globex & Sons"}}})
 	})
