@@ -20,6 +20,7 @@ type fakeAccess struct {
 	keys        api.KeySet
 	sessions    []api.Session
 	cast        string
+	castFault   *api.Problem
 	watched     int
 	verdict     api.SessionVerification
 	activity    []api.Activity
@@ -223,6 +224,10 @@ func (f *fakeAPI) routeAccess() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		a.watched++
+		if a.castFault != nil {
+			reply(w, a.castFault.Status, a.castFault)
+			return
+		}
 		w.Header().Set("Content-Type", "application/x-asciicast")
 		fmt.Fprint(w, a.cast)
 	})
