@@ -41,6 +41,11 @@ func describe(d *huma.OpenAPI) {
 }
 
 var schemaDocs = map[string]string{
+	"AuditApproval":       "What proves that a grant was approved, without the server.",
+	"AuditSource":         "Something that was compared, or could not be.",
+	"AuditedLogin":        "A login on one of the provider's hosts.",
+	"AuditedSession":      "A session with what explains it.",
+	"SessionAudit":        "The comparison of sessions with what lets them be.",
 	"Activity":            "An act of the provider in a customer's environment, in words.",
 	"Agent":               "An enrolled agent, with what became of its records.",
 	"Assignment":          "Who is responsible, since when and why.",
@@ -157,6 +162,11 @@ var grantDocs = map[string]string{
 }
 
 var memberDocs = map[string]string{
+	"count":          "how many there were",
+	"looked_at":      "what was looked at, item by item",
+	"outcome":        "what the look brought to light",
+	"unused":         "rights that nobody uses",
+	"why":            "why it counts as unused",
 	"algorithm":      "ed25519 or webauthn",
 	"keys":           "the customer's keys",
 	"policies":       "signed policies",

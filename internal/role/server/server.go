@@ -29,6 +29,7 @@ import (
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/infrastructure"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/keyring"
@@ -321,6 +322,7 @@ func ownKinds() []evidence.Kind {
 		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
 		selfcheck.Kinds,
 		grant.Kinds,
+		infrastructure.Kinds,
 		overseerKinds(),
 	)
 }
@@ -369,9 +371,10 @@ func (s *server) openContract(ctx context.Context) error {
 			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
 			s.self,
 			s.openRights(),
-			review.Source{}, s.over.incidents, s.over.privileges,
-			grant.Privileged{Sessions: sessions{}},
-			grant.Environments{Sessions: sessions{}},
+			infrastructure.Source{},
+			review.Source{}, s.over.incidents, s.over.privileges, s.over.auditor,
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}, Proofs: &grant.Proofs{}},
 		},
 		Observers: s.overseerObservers(),
 		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
@@ -445,7 +448,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
 		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
-		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
+		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed, Auditor: s.over.auditor,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
