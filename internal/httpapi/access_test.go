@@ -189,7 +189,7 @@ func TestEveryOperationBeforeTheSetUpIsFinished(t *testing.T) {
 
 func (m matrix) run(t *testing.T) {
 	for _, w := range []*world{&m.own, &m.foreign, &m.home} {
-		w.person, w.invitation = w.newPerson(t, m.r), w.newInvitation(t, m.r)
+		w.person, w.invitation, w.provider = w.newPerson(t, m.r), w.newInvitation(t, m.r), w.newProvider(t, m.r)
 		w.target = newTarget(t, m.r, m.r.name("hv"))
 		w.recording = w.newRecording(t, m.r)
 	}
@@ -287,6 +287,7 @@ var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
 	"certify": holdsGrant, "open-console": holdsGrant,
 	"create-principal": managesPeople,
 	"revoke-principal": managesPeople, "invite": managesPeople, "revoke-invitation": managesPeople, "remove-person": managesPeople, "change-role": managesPeople,
+	"add-identity-provider": managesPeople, "remove-identity-provider": managesPeople,
 }
 
 // ofPeople reports whether the operation is about signing in, or about what a
@@ -320,6 +321,7 @@ var alsoFine = map[string][]int{
 	"open-console": {http.StatusUnprocessableEntity}, // there is no proxy, or the grant names no console
 
 	"sign-off-review": {http.StatusUnprocessableEntity}, "sign-off-provider-review": {http.StatusUnprocessableEntity}, // nothing was looked at
+	"add-identity-provider": {http.StatusUnprocessableEntity}, // nobody answers at the issuer
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

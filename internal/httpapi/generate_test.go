@@ -35,7 +35,7 @@ type generator struct {
 func (w world) refs() map[string]string {
 	return map[string]string{
 		"tenant": w.tenant.ID, "vdc": w.vdc.ID, "vm": w.vm.ID, "contact": w.contact.ID, "subscription": w.subscription.ID,
-		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation,
+		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation, "provider": w.provider,
 		"decision": w.decision.ID, "grant": w.grant.ID,
 		"review": w.review, "incident": w.incident, "target": w.target, "recording": w.recording,
 	}
@@ -57,7 +57,7 @@ var uses = map[string]bool{
 	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true, "withdraw-decision": true, "sign-decision": true,
 	"approve-grant": true, "extend-grant": true, "notify-grant": true, "ask-grant": true, "answer-grant": true, "refuse-grant": true, "revoke-grant": true,
 	"close-grant": true, "acknowledge-grant": true, "dispute-grant": true,
-	"remove-person": true, "revoke-invitation": true,
+	"remove-person": true, "revoke-invitation": true, "remove-identity-provider": true,
 	"close-incident": true, "remove-provider-identity": true, "delete-target": true, "certify": true, "open-console": true,
 }
 
@@ -161,6 +161,8 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["grant"] = w.emergency(g.t, g.r, g.r.support, true).ID
 	case "remove-person":
 		refs["person"] = w.newPerson(g.t, g.r)
+	case "remove-identity-provider":
+		refs["provider"] = w.newProvider(g.t, g.r)
 	case "revoke-invitation":
 		refs["invitation"] = w.newInvitation(g.t, g.r)
 	case "revoke-principal":
@@ -194,8 +196,11 @@ func (g generator) value(s *huma.Schema, name string, w world) any {
 		if g.op.OperationID == "change-keys" {
 			out["add"], _ = g.known("add", w)
 		}
-		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" {
+		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" || g.op.OperationID == "add-identity-provider" {
 			out["role"], out["tenant"] = string(access.CustomerViewer), w.tenant.ID
+		}
+		if g.op.OperationID == "add-identity-provider" {
+			delete(out, "role")
 		}
 		if g.op.OperationID == "change-role" {
 			delete(out, "tenant")
@@ -276,7 +281,9 @@ func (g generator) known(name string, w world) (any, bool) {
 			return sshKey(g.t), true
 		}
 		return enrolment(g.t)["public_key"], true
-	case "login", "password", "invitation", "code", "client", "device", "provider":
+	case "issuer":
+		return "https://127.0.0.1:1", true
+	case "login", "password", "invitation", "code", "client", "device", "provider", "client_id":
 		return "wrong for everybody", true
 	case "credential":
 		return map[string]any{}, true

@@ -1,13 +1,15 @@
 package httpapi_test
 
 import (
-	"strings"
+	"crypto/sha256"
+	"encoding/hex"
 	"testing"
+	"time"
 
-	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
-	"github.com/demarc/demarc/internal/httpapi"
+	"github.com/demarc/demarc/internal/ident"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/store"
 )
 
 // newPerson makes a person of the tenant, who joins with a password.
@@ -38,32 +40,30 @@ func (w world) newInvitation(t testing.TB, r *rig) string {
 	return v.ID
 }
 
-// TestAnswersEndWithTheRole: whoever may do less than before does not get an
-// answer of before by its Idempotency-Key.
-func TestAnswersEndWithTheRole(t *testing.T) {
-	r := shared
-	w := newWorld(t, r, "lessrole")
-	_, secret, err := r.Identities().Invite(t.Context(), r.actor(access.CustomerOwner, w.tenant.ID), identity.Invitation{
-		Name: "somebody", Mail: r.name("somebody") + "@example.org", Role: access.CustomerAdministrator, Tenant: w.tenant.ID,
+// newProvider gives the tenant an identity provider, past asking it.
+func (w world) newProvider(t testing.TB, r *rig) string {
+	t.Helper()
+	p := store.IdentityProvider{ID: ident.New("op"), Tenant: w.tenant.ID, Name: "own of " + w.vdc.Name, Issuer: "https://" + ident.New("op") + ".example", ClientID: "demarc", Sealed: []byte{}, CreatedAt: time.Now()}
+	if err := r.Store().Write(t.Context(), func(tx *store.Tx) error { return tx.InsertIdentityProvider(p) }); err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
+}
+
+// age makes the session of that secret as old as if it had last been rotated
+// that long ago.
+func (r *rig) age(t testing.TB, secret string, by time.Duration) {
+	t.Helper()
+	sum := sha256.Sum256([]byte(secret))
+	err := r.Store().Write(t.Context(), func(tx *store.Tx) error {
+		s, err := tx.SessionBySecret(hex.EncodeToString(sum[:]))
+		if err != nil {
+			return err
+		}
+		s.Rotated = s.Rotated.Add(-by)
+		return tx.UpdateSession(s, s.SecretHash)
 	})
 	if err != nil {
 		t.Fatal(err)
-	}
-	in, err := r.Identities().JoinWithPassword(t.Context(), identity.Visit{From: "127.0.0.1:1"}, secret, "", "a long and plain sentence")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ask := func() response {
-		q := keyed(request{method: "POST", path: w.path("/enrolment-tokens"), body: api.NewEnrolmentToken{VDC: w.vdc.ID}}, "of-the-role")
-		q.header["Cookie"], q.header["Sec-Fetch-Site"] = httpapi.SessionCookie+"="+in.Secret, "same-origin"
-		return r.do(q)
-	}
-	first := ask()
-	if again := ask(); first.status != 201 || again.body != first.body {
-		t.Fatalf("%d %s, again %d %s", first.status, clip(first.body), again.status, clip(again.body))
-	}
-	must[any](t, r, 200, request{method: "POST", path: "/v1/people/" + in.Person.ID + "/role", token: w.owner.Token, body: api.ChangeRole{Role: "customer-viewer"}})
-	if a := ask(); a.status < 400 || strings.Contains(a.body, decode[api.EnrolmentToken](t, first).Token) {
-		t.Errorf("with less of a role: %d %s", a.status, clip(a.body))
 	}
 }

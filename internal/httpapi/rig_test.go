@@ -225,8 +225,8 @@ type world struct {
 	grant            api.Grant
 	review, incident string
 	// The rest is made for the matrix of operations only.
-	person, invitation string
-	target, recording  string
+	person, invitation, provider string
+	target, recording            string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
