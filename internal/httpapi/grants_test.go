@@ -212,6 +212,25 @@ func TestApprovalToCertificate(t *testing.T) {
 	}
 }
 
+// TestRemovedHolder: who is ended loses what it holds, with its credential.
+func TestRemovedHolder(t *testing.T) {
+	r := shared
+	w := r.customer(t, "removed")
+	eva := r.providerPerson(t, access.ProviderOperator)
+	live, open := w.grantTo(t, r, eva.Token), w.newGrant(t, r, eva.Token)
+	if _, err := r.Identities().Revoke(t.Context(), r.actor(access.ProviderAdministrator, ""), eva.ID); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{live.ID: "revoked", open.ID: "closed"} {
+		if g := must[api.Grant](t, r, 200, request{path: w.path("/grants/" + id), token: w.owner.Token}); g.State != want {
+			t.Errorf("it is %s, want %s", g.State, want)
+		}
+	}
+	if r.granted(eva.ID, w.tenant.ID) {
+		t.Error("granted to somebody who was ended")
+	}
+}
+
 func sshPublicKey(t testing.TB) string {
 	t.Helper()
 	public, _, err := ed25519.GenerateKey(nil)
