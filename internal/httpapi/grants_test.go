@@ -212,6 +212,45 @@ func TestApprovalToCertificate(t *testing.T) {
 	}
 }
 
+// TestApproversAreTold: whoever of the customer is watching hears of a request
+// at once, and nobody else's.
+func TestApproversAreTold(t *testing.T) {
+	r := shared
+	w, other := r.customer(t, "told"), r.customer(t, "untold")
+	eva := r.providerPerson(t, access.ProviderOperator)
+	approver := w.principal(t, r, access.CustomerApprover, "approver")
+	mine, theirs := watch(t, r, approver.Token, ""), watch(t, r, other.owner.Token, "")
+	began := time.Now()
+	g := w.newGrant(t, r, eva.Token)
+	heard := func(s *stream, id string) bool {
+		for {
+			select {
+			case e := <-s.events:
+				if e[0] == "activity" && strings.Contains(e[1], "grant/"+id) {
+					return true
+				}
+			case <-time.After(3 * time.Second):
+				return false
+			}
+		}
+	}
+	if !heard(mine, g.ID) {
+		t.Error("the approver was not told")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the approver was told after %s", took)
+	}
+	own := other.newGrant(t, r, eva.Token)
+	for e := range theirs.events {
+		if strings.Contains(e[1], g.ID) {
+			t.Fatal("another customer was told")
+		}
+		if strings.Contains(e[1], own.ID) {
+			break
+		}
+	}
+}
+
 // TestRemovedHolder: who is ended loses what it holds, with its credential.
 func TestRemovedHolder(t *testing.T) {
 	r := shared
