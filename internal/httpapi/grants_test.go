@@ -35,11 +35,7 @@ func (r *rig) providerPerson(t testing.TB, role access.Role) api.Principal {
 func (w world) grantTo(t testing.TB, r *rig, token string) api.Grant {
 	t.Helper()
 	g := w.newGrant(t, r, token)
-	p := must[api.GrantProposal](t, r, 202, request{method: "POST", path: w.path("/grants/" + g.ID + "/approve"), token: w.owner.Token, body: api.ApproveGrant{}})
-	d := must[api.Decision](t, r, 200, request{path: w.path("/decisions/" + p.Decision), token: w.owner.Token})
-	if d = w.sign(t, r, d); d.State != "signed" {
-		t.Fatalf("the approval is %s", d.State)
-	}
+	w.approve(t, r, g.ID)
 	return must[api.Grant](t, r, 200, request{path: w.path("/grants/" + g.ID), token: token})
 }
 
