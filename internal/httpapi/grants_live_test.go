@@ -60,6 +60,9 @@ func TestEndOfGrantEndsSessions(t *testing.T) {
 			case <-time.After(time.Second):
 				t.Error("a second later it is still open")
 			}
+			r.judge(t, w)
+			r.expectOf(t, w, "CLD.9.5.1/P-3.3b", "met", "")
+			r.expect(t, r.root, "CLD.9.5.1/P-3.3a", "met", "")
 		})
 	}
 }
