@@ -13,6 +13,11 @@ func (c *Client) Whoami(ctx context.Context) (Principal, error) {
 	return get[Principal](ctx, c, nil, "v1", "whoami")
 }
 
+// WhoamiIn is Whoami with what the caller may do in a tenant.
+func (c *Client) WhoamiIn(ctx context.Context, tenant string) (Principal, error) {
+	return get[Principal](ctx, c, params("tenant", tenant), "v1", "whoami")
+}
+
 // Tenants lists the tenants that the caller may see.
 func (c *Client) Tenants(ctx context.Context) iter.Seq2[Tenant, error] {
 	return list[Tenant](ctx, c, nil, "v1", "tenants")

@@ -305,6 +305,9 @@ type Principal struct {
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 	// Token is shown once, when it is made.
 	Token string `json:"token,omitempty"`
+	// Scope and May are told of the caller itself only.
+	Scope []string `json:"scope,omitempty" doc:"actions that the token is narrowed to; all of its role if missing"`
+	May   []string `json:"may,omitempty" doc:"actions that you may do, on your own side or in the tenant asked about"`
 }
 
 // LedgerEntry is one line of the ledger.

@@ -63,7 +63,7 @@ var ErrCursor = errors.New("malformed cursor")
 
 // List returns acts of the provider in a tenant, newest first.
 func (a *Activity) List(ctx context.Context, q Query) (p Page, err error) {
-	f := store.LedgerFilter{Tenant: &q.Tenant, From: q.Since, To: q.Until, ActorPrefix: "provider-", Actions: acts.AboutAccess()}
+	f := store.LedgerFilter{Tenant: &q.Tenant, From: q.Since, To: q.Until, ActorPrefix: "provider-", SystemActions: acts.AboutAccess()}
 	if q.Cursor != "" {
 		if f.Before, err = strconv.ParseInt(q.Cursor, 10, 64); err != nil || f.Before <= 0 {
 			return p, ErrCursor
@@ -143,5 +143,5 @@ func shown(r store.LedgerEntry) bool {
 		return false
 	}
 	a, _ := acts.Of(r.Action)
-	return strings.HasPrefix(r.Actor, "provider-") || a.Access
+	return strings.HasPrefix(r.Actor, "provider-") || a.Access && strings.HasPrefix(r.Actor, "system/")
 }

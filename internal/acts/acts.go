@@ -16,7 +16,7 @@ type Act struct {
 	// has it, or where no person acts.
 	Needs access.Action
 	// Access marks acts about access to an environment: the customer is shown
-	// them whoever did them, the product's own timers too.
+	// them also where the product itself did them, by a timer or in the gateway.
 	Access bool
 }
 

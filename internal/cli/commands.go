@@ -58,7 +58,7 @@ type commands struct {
 	Witness       witnessCmd `cmd:"" group:"programs" passthrough:"" help:"Run a witness of ledgers."`
 
 	Status  statusCmd  `cmd:"" group:"client" help:"Server, duties, ledger and agents at a glance."`
-	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you."`
+	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you, and what you may do."`
 	Login   loginCmd   `cmd:"" group:"client" help:"Keep a server and a token in the profile."`
 	Token   tokenCmd   `cmd:"" group:"client" help:"Principals and their tokens: create, list, revoke."`
 	Version versionCmd `cmd:"" group:"client" help:"Version of this program."`

@@ -38,6 +38,7 @@ func newFake() *fake {
 	f.estate()
 	f.contract()
 	f.audit()
+	f.access()
 	return f
 }
 

@@ -123,7 +123,23 @@ func (s *session) countAgents(ctx context.Context, client *api.Client) (agentCou
 	return n, nil
 }
 
-type whoamiCmd struct{}
+type whoamiCmd struct {
+	Tenant string `help:"Tell what you may do in this tenant; on your own side if left out." placeholder:"NAME"`
+}
+
+// Help is shown below the flags.
+func (whoamiCmd) Help() string {
+	return `Examples:
+  demarc whoami
+  demarc whoami --tenant acme`
+}
+
+var whoamiColumns = append(principalColumns[:len(principalColumns):len(principalColumns)],
+	column[api.Principal]{key: "kind", head: "KIND", text: func(v api.Principal) string { return v.Kind }},
+	column[api.Principal]{key: "mfa", head: "SECOND FACTOR", text: func(v api.Principal) string { return yes(v.MFA) }},
+	column[api.Principal]{key: "scope", head: "NARROWED TO", text: func(v api.Principal) string { return strings.Join(v.Scope, " ") }},
+	column[api.Principal]{key: "may", head: "MAY", text: func(v api.Principal) string { return strings.Join(v.May, " ") }},
+)
 
 // Run says who the caller is.
 func (c *whoamiCmd) Run(ctx context.Context, s *session) error {
@@ -131,9 +147,9 @@ func (c *whoamiCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	v, err := client.Whoami(ctx)
+	v, err := client.WhoamiIn(ctx, c.Tenant)
 	if err != nil {
 		return fmt.Errorf("asking who you are: %w", err)
 	}
-	return printOne(s, v, principalColumns)
+	return printOne(s, v, whoamiColumns)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -47,7 +48,7 @@ func browse(t *testing.T) context.Context {
 		}
 	})
 	run(t, ctx, "start the browser")
-	ctx, cancel = context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel = context.WithTimeout(ctx, 4*time.Minute)
 	t.Cleanup(cancel)
 	chromedp.ListenTarget(ctx, func(ev any) {
 		switch e := ev.(type) {
@@ -100,7 +101,8 @@ func TestBrowser(t *testing.T) {
 	}
 	chip := `document.getElementById("customer-` + duty + `")`
 	var there string
-	run(t, ctx, "sign in", chromedp.Navigate(base+"/tenants/globex"), chromedp.WaitVisible("#token", chromedp.ByQuery),
+	run(t, ctx, "sign in", chromedp.Navigate(base+"/tenants/globex"), chromedp.WaitVisible("summary", chromedp.ByQuery),
+		chromedp.Evaluate(`document.querySelector("#token").closest("details").open = true`, nil), chromedp.WaitVisible("#token", chromedp.ByQuery),
 		chromedp.SendKeys("#token", "token-wrong"+kb.Enter, chromedp.ByQuery), chromedp.WaitVisible("#fault", chromedp.ByQuery),
 		chromedp.SendKeys("#token", "token-admin"+kb.Enter, chromedp.ByQuery), chromedp.WaitVisible("#matrix", chromedp.ByQuery), chromedp.Location(&there))
 	if there != base+"/tenants/globex" {
@@ -131,37 +133,59 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
+// signIn signs in with the token of somebody.
+func signIn(t *testing.T, ctx context.Context, base, who string) {
+	t.Helper()
+	run(t, ctx, "sign in as "+who, network.ClearBrowserCookies(), chromedp.Navigate(base+"/login?with=token"), chromedp.WaitVisible("#token", chromedp.ByQuery),
+		chromedp.SendKeys("#token", "token-"+who+kb.Enter, chromedp.ByQuery), chromedp.WaitVisible("header.top", chromedp.ByQuery))
+}
+
 // TestBrowserWidth finds pages that scroll sideways on a desk or a telephone,
 // in light and dark. With SCREENSHOTS set to a folder it keeps a picture of each.
 func TestBrowserWidth(t *testing.T) {
 	ctx := browse(t)
 	f := newFakeAPI(t, 50, time.Now().UTC())
 	base := site(t, f)
-	run(t, ctx, "sign in", chromedp.Navigate(base+"/login"), chromedp.WaitVisible("#token", chromedp.ByQuery))
-	shoot(t, ctx, "login-light")
-	run(t, ctx, "sign in", chromedp.SendKeys("#token", "token-admin"+kb.Enter, chromedp.ByQuery), chromedp.WaitVisible("#recent", chromedp.ByQuery))
-	pages := map[string]string{
-		"overview": "/", "matrix": "/tenants/globex", "past": "/tenants/globex?at=" + f.now.AddDate(0, -2, 0).Format(time.DateOnly),
-		"duty": sshDuty + "?vm=web-01", "duty-all": sshDuty, "vms": "/tenants/globex/vms", "vm": "/tenants/globex/vms/web-01",
-		"subscriptions": "/tenants/globex/subscriptions", "ledger": "/ledger", "problem": "/nowhere",
-	}
-	for name, path := range pages {
-		for _, scheme := range []string{"light", "dark"} {
-			for size, width := range map[string]int64{"": 1280, "-phone": 390} {
-				var over int
-				var ground string
-				run(t, ctx, name, chromedp.EmulateViewport(width, 900),
-					emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
-					chromedp.Navigate(base+path), chromedp.WaitVisible("h1", chromedp.ByQuery),
-					chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &over),
-					chromedp.Evaluate(`getComputedStyle(document.documentElement).backgroundColor`, &ground))
-				if over > 0 {
-					t.Errorf("%s at %d px scrolls %d px sideways", path, width, over)
+	const globex = "/tenants/globex"
+	for who, pages := range map[string]map[string]string{
+		"": {"login": "/login", "login-password": "/login?with=password", "join": "/join"},
+		"admin": {
+			"overview": "/", "matrix": globex, "past": globex + "?at=" + f.now.AddDate(0, -2, 0).Format(time.DateOnly),
+			"duty": sshDuty + "?vm=web-01", "duty-all": sshDuty, "vms": globex + "/vms", "vm": globex + "/vms/web-01",
+			"subscriptions": globex + "/subscriptions", "ledger": "/ledger", "problem": "/nowhere", "provider-people": "/people", "targets": "/targets", "provider-reviews": "/reviews",
+			"invite-owner": globex + "/people",
+		},
+		"support":  {"myaccess": "/access", "request-mine": globex + "/access/gr-4", "connect": globex + "/access/gr-2"},
+		"security": {"glass-mine": globex + "/access/gr-3"},
+		"approver": {"requests": globex + "/access", "request": globex + "/access/gr-1", "request-live": globex + "/access/gr-2", "decision": globex + "/decisions/d-1"},
+		"owner": {
+			"account": "/account", "device": "/device", "people": globex + "/people", "glass": globex + "/access/gr-3", "sessions": globex + "/sessions",
+			"session": globex + "/sessions/s-1", "session-cut": globex + "/sessions/s-3", "decisions": globex + "/decisions", "decision-keys": globex + "/decisions/d-5", "keys": globex + "/keys",
+			"activity": globex + "/activity", "incidents": globex + "/incidents", "reviews": globex + "/reviews", "review": globex + "/reviews/rv-1", "review-signed": globex + "/reviews/rv-3", "privileges": globex + "/privileges",
+			"owner-matrix": globex,
+		},
+	} {
+		if who != "" {
+			signIn(t, ctx, base, who)
+		}
+		for name, path := range pages {
+			for _, scheme := range []string{"light", "dark"} {
+				for size, width := range map[string]int64{"": 1280, "-phone": 390} {
+					var over int
+					var ground string
+					run(t, ctx, name, chromedp.EmulateViewport(width, 900),
+						emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}),
+						chromedp.Navigate(base+path), chromedp.WaitVisible("h1", chromedp.ByQuery),
+						chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &over),
+						chromedp.Evaluate(`getComputedStyle(document.documentElement).backgroundColor`, &ground))
+					if over > 0 {
+						t.Errorf("%s at %d px scrolls %d px sideways", path, width, over)
+					}
+					if dark := strings.HasPrefix(ground, "rgb(13"); dark != (scheme == "dark") {
+						t.Errorf("%s in %s has the ground %s", path, scheme, ground)
+					}
+					shoot(t, ctx, name+"-"+scheme+size)
 				}
-				if dark := strings.HasPrefix(ground, "rgb(13"); dark != (scheme == "dark") {
-					t.Errorf("%s in %s has the ground %s", path, scheme, ground)
-				}
-				shoot(t, ctx, name+"-"+scheme+size)
 			}
 		}
 	}

@@ -68,6 +68,11 @@ func (c *Console) route() {
 	c.mux.Handle("GET /static/{file}", c.assets)
 	c.mux.HandleFunc("GET /login", c.loginForm)
 	c.mux.HandleFunc("POST /login", c.login)
+	c.mux.HandleFunc("POST /login/begin", c.beginPasskey)
+	c.mux.HandleFunc("GET /login/with/{provider}", c.providerSignIn)
+	c.mux.HandleFunc("GET /join", c.joinForm)
+	c.mux.HandleFunc("POST /join", c.join)
+	c.mux.HandleFunc("POST /join/begin", c.beginJoin)
 	c.mux.HandleFunc("POST /logout", c.logout)
 	for pattern, show := range map[string]func(*visit) error{
 		"GET /{$}":              c.overview,
@@ -82,7 +87,45 @@ func (c *Console) route() {
 		"POST /tenants/{tenant}/subscriptions/{id}":        c.endSubscription,
 		"GET /tenants/{tenant}/ledger":                     c.ledger,
 		"GET /ledger":                                      c.ledger,
-		"/":                                                notFound,
+
+		"GET /account":           c.account,
+		"POST /account":          c.changeAccount,
+		"POST /account/begin":    c.beginAnother,
+		"GET /device":            c.device,
+		"POST /device":           c.answerDevice,
+		"GET /people":            c.people,
+		"POST /people":           c.changePeople,
+		"GET /access":            c.myAccess,
+		"POST /access":           c.askAnywhere,
+		"GET /targets":           c.targets,
+		"POST /targets":          c.changeTargets,
+		"GET /reviews":           c.reviews,
+		"GET /reviews/{review}":  c.review,
+		"POST /reviews/{review}": c.signOff,
+		"GET /privileges":        c.privileges,
+
+		"GET /tenants/{tenant}/people":                c.people,
+		"POST /tenants/{tenant}/people":               c.changePeople,
+		"GET /tenants/{tenant}/access":                c.requests,
+		"POST /tenants/{tenant}/access":               c.request,
+		"GET /tenants/{tenant}/access/{grant}":        c.grant,
+		"POST /tenants/{tenant}/access/{grant}":       c.actOnGrant,
+		"GET /tenants/{tenant}/sessions":              c.sessions,
+		"GET /tenants/{tenant}/sessions/{session}":    c.session,
+		"GET /tenants/{tenant}/decisions":             c.decisions,
+		"GET /tenants/{tenant}/decisions/{decision}":  c.decision,
+		"POST /tenants/{tenant}/decisions/{decision}": c.decide,
+		"GET /tenants/{tenant}/keys":                  c.keys,
+		"POST /tenants/{tenant}/keys":                 c.changeKeys,
+		"GET /tenants/{tenant}/activity":              c.activity,
+		"GET /tenants/{tenant}/incidents":             c.incidents,
+		"POST /tenants/{tenant}/incidents":            c.closeIncident,
+		"GET /tenants/{tenant}/reviews":               c.reviews,
+		"GET /tenants/{tenant}/reviews/{review}":      c.review,
+		"POST /tenants/{tenant}/reviews/{review}":     c.signOff,
+		"GET /tenants/{tenant}/privileges":            c.privileges,
+
+		"/": notFound,
 	} {
 		c.mux.Handle(pattern, c.visitor(show))
 	}
@@ -99,6 +142,7 @@ func secure(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Permissions-Policy", "publickey-credentials-get=(self), publickey-credentials-create=(self)")
 		h.Set("Cache-Control", "no-store")
 		next.ServeHTTP(w, r)
 	})

@@ -18,35 +18,56 @@ const (
 	theProvider              // the provider itself
 )
 
+// The actions of each role, besides looking.
 var (
-	ofOwner = []string{
-		"manage-people", "manage-keys", "manage-estate", "subscribe", "attest", "waive", "sign-decision", "decide-access",
-		"revoke-access", "watch-recording", "review", "handle-incidents",
-	}
 	tenantOffers = map[string][]string{
-		"customer-owner": ofOwner,
+		"customer-owner": {
+			"manage-people", "manage-keys", "manage-estate", "revoke-agents", "manage-contacts", "read-contacts", "subscribe", "attest", "waive",
+			"set-policy", "sign-decision", "decide-access", "revoke-access", "watch-recording", "review", "schedule-reviews", "handle-incidents", "close-incidents",
+		},
 		"customer-administrator": {
-			"manage-estate", "subscribe", "attest", "sign-decision", "revoke-access", "watch-recording", "review", "handle-incidents",
+			"manage-estate", "revoke-agents", "manage-contacts", "read-contacts", "subscribe", "attest", "set-policy", "sign-decision",
+			"revoke-access", "watch-recording", "review", "handle-incidents", "close-incidents",
 		},
 		"customer-approver": {
-			"waive", "sign-decision", "decide-access", "revoke-access", "watch-recording", "review", "handle-incidents",
+			"read-contacts", "waive", "sign-decision", "decide-access", "revoke-access", "watch-recording", "review", "handle-incidents",
+			"close-incidents",
 		},
-		"customer-auditor":       {"watch-recording"},
-		"provider-administrator": {"invite-owner", "attest", "request-access", "break-glass", "revoke-access", "watch-recording", "handle-incidents"},
-		"provider-operator":      {"invite-owner", "request-access", "manage-targets"},
-		"provider-support":       {"request-access"},
-		"provider-security":      {"request-access", "break-glass", "revoke-access", "watch-recording", "review", "handle-incidents"},
-		"provider-compliance":    {"attest", "watch-recording"},
-		"provider-auditor":       {"watch-recording"},
+		"customer-viewer":  {"read-contacts"},
+		"customer-auditor": {"read-contacts", "watch-recording"},
+		"provider-administrator": {
+			"manage-tenants", "invite-owner", "manage-catalogue", "verify-ledger", "revoke-agents", "manage-contacts", "read-contacts", "attest",
+			"request-access", "break-glass", "revoke-access", "watch-recording", "handle-incidents",
+		},
+		"provider-operator": {"manage-tenants", "invite-owner", "request-access", "manage-targets"},
+		"provider-support":  {"read-contacts", "manage-contacts", "request-access"},
+		"provider-security": {
+			"request-access", "break-glass", "revoke-access", "revoke-agents", "watch-recording", "verify-ledger", "handle-incidents",
+		},
+		"provider-compliance": {"manage-catalogue", "attest", "verify-ledger", "read-contacts", "watch-recording"},
+		"provider-auditor":    {"verify-ledger", "watch-recording"},
 	}
+	// In tenants of its own hosts the provider's administrator is the customer.
 	ownOffers = map[string][]string{
-		"provider-administrator": {"manage-people", "manage-keys", "manage-estate", "subscribe", "waive", "sign-decision", "decide-access", "review"},
+		"provider-administrator": {
+			"manage-people", "manage-keys", "manage-estate", "subscribe", "waive", "set-policy", "sign-decision", "decide-access", "review",
+			"schedule-reviews", "close-incidents",
+		},
+		"provider-security": {"review"},
 	}
 	providerOffers = map[string][]string{
-		"provider-administrator": {"manage-people", "manage-targets", "waive", "review", "sign-decision", "manage-keys"},
+		"provider-administrator": {"manage-people", "manage-keys", "manage-targets", "waive", "sign-decision", "review", "schedule-reviews", "close-incidents", "rotate-ledger-key"},
+		"provider-security":      {"review"},
 		"provider-compliance":    {"waive", "review"},
 	}
 )
+
+// actionsOf lists what a role may do somewhere.
+func actionsOf(role string) []string {
+	out := slices.Concat(tenantOffers[role], ownOffers[role], providerOffers[role])
+	slices.Sort(out)
+	return slices.Compact(out)
+}
 
 // offers reports whether a page shows the form of an action to a principal.
 func offers(me api.Principal, action string, on about) bool {

@@ -78,9 +78,10 @@ func (c *Console) dutyPage(v *visit) (*dutyPage, error) {
 	if err := c.explain(v, page); err != nil {
 		return nil, err
 	}
-	if page.MayWrite = v.mayWrite() && d.Scope != "provider"; page.MayWrite {
-		page.Forms = c.forms(d)
+	if d.Scope != "provider" {
+		page.Forms = c.forms(d, v.may("attest", t), v.may("waive", t))
 	}
+	page.MayWrite = len(page.Forms) > 0
 	return page, nil
 }
 
@@ -155,20 +156,23 @@ func (c *Console) explain(v *visit, page *dutyPage) error {
 }
 
 // forms offers what the API would take: only some duties can be attested.
-func (c *Console) forms(d api.Duty) []statementForm {
+func (c *Console) forms(d api.Duty, attest, waive bool) []statementForm {
 	now := c.cfg.Now().UTC()
 	bounds := statementForm{
 		Earliest: now.Format(time.DateOnly), Latest: now.AddDate(0, 0, 365).Format(time.DateOnly),
 		Expires: now.AddDate(0, 3, 0).Format(time.DateOnly),
 	}
 	var out []statementForm
-	if slices.Contains(d.Mode, "attested") {
+	if attest && slices.Contains(d.Mode, "attested") {
 		f := bounds
 		f.Type = "attestation"
 		out = append(out, f)
 	}
-	bounds.Type = "waiver"
-	return append(out, bounds)
+	if waive {
+		bounds.Type = "waiver"
+		out = append(out, bounds)
+	}
+	return out
 }
 
 // state makes or withdraws an attestation or a waiver, as a form says.
@@ -178,7 +182,7 @@ func (c *Console) state(v *visit) error {
 		return err
 	}
 	form := v.r.PostForm
-	fault := &page.Problem
+	fault, next := &page.Problem, dutyPath(page.Tenant, page.Duty.ID, page.About)
 	if id := form.Get("withdraw"); id != "" {
 		err = v.client.WithdrawStatement(v, page.Tenant, listOf(form.Get("type")), id)
 	} else {
@@ -188,11 +192,15 @@ func (c *Console) state(v *visit) error {
 		}
 		sent := &page.Forms[i]
 		sent.Text, sent.Expires = form.Get("text"), form.Get("expires")
-		fault, err = &sent.Problem, c.send(v, page, *sent)
+		fault = &sent.Problem
+		var decision string
+		if decision, err = c.send(v, page, *sent); decision != "" {
+			next = pathOf("tenants", page.Tenant, "decisions", decision)
+		}
 	}
 	switch s := status(err); {
 	case err == nil:
-		http.Redirect(v.w, v.r, dutyPath(page.Tenant, page.Duty.ID, page.About), http.StatusSeeOther)
+		http.Redirect(v.w, v.r, next, http.StatusSeeOther)
 		return nil
 	case s == http.StatusUnauthorized, s >= 500 && s != http.StatusServiceUnavailable:
 		return err
@@ -211,10 +219,12 @@ func listOf(kind string) string {
 	return api.Waivers
 }
 
-func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
+// send states what the form says. A waiver counts only when it is signed, as the
+// decision that is returned.
+func (c *Console) send(v *visit, page *dutyPage, f statementForm) (decision string, err error) {
 	expires, err := dayEnd(f.Expires)
 	if err != nil {
-		return err
+		return "", err
 	}
 	in := api.NewStatement{Duty: page.Duty.ID, Text: strings.TrimSpace(f.Text), Expires: expires}
 	switch page.About.Scope {
@@ -223,8 +233,12 @@ func (c *Console) send(v *visit, page *dutyPage, f statementForm) error {
 	case "vdc":
 		in.VDC = page.About.Name
 	}
-	_, err = v.client.CreateStatement(v, page.Tenant, listOf(f.Type), in)
-	return err
+	if f.Type == "waiver" {
+		d, err := v.client.ProposeWaiver(v, page.Tenant, in)
+		return d.ID, err
+	}
+	_, err = v.client.CreateStatement(v, page.Tenant, api.Attestations, in)
+	return "", err
 }
 
 // dayEnd reads a date as the last second of that day in UTC.

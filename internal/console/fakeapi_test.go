@@ -30,6 +30,7 @@ type fakeAPI struct {
 	vms    []api.VM
 	facts  []api.Fact
 	mux    *http.ServeMux
+	access fakeAccess
 
 	mu         sync.Mutex
 	verdicts   map[string]map[string]string // guarded by mu; by duty and subject id
@@ -57,6 +58,10 @@ func newFakeAPI(tb testing.TB, vms int, now time.Time) *fakeAPI {
 			"auditor":  {ID: "p-2", Name: "Otto Auditor", Role: "provider-auditor"},
 			"customer": {ID: "p-3", Name: "Carla Customer", Role: "customer-administrator", Tenant: "t-1"},
 			"viewer":   {ID: "p-4", Name: "Vic Viewer", Role: "customer-viewer", Tenant: "t-1"},
+			"support":  {ID: "p-5", Name: "Sam Support", Role: "provider-support"},
+			"approver": {ID: "p-6", Name: "Anna Approver", Role: "customer-approver", Tenant: "t-1"},
+			"security": {ID: "p-7", Name: "Selma Security", Role: "provider-security"},
+			"owner":    {ID: "p-8", Name: "Olga Owner", Role: "customer-owner", Tenant: "t-1"},
 		},
 	}
 	for _, ctl := range cat.Controls {
@@ -79,6 +84,7 @@ func newFakeAPI(tb testing.TB, vms int, now time.Time) *fakeAPI {
 	f.judge()
 	f.facts = cannedFacts(tb, f.vms[0], now)
 	f.route()
+	f.routeAccess()
 	return f
 }
 
@@ -310,13 +316,15 @@ func (f *fakeAPI) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case down != nil:
 		reply(w, down.Status, down)
+	case r.URL.Path == "/v1/sign-in" || strings.HasPrefix(r.URL.Path, "/v1/sign-in/") || strings.HasPrefix(r.URL.Path, "/v1/join/"):
+		f.mux.ServeHTTP(w, r)
 	case !ok || r.Header.Get("Authorization") != "":
 		reply(w, 401, api.Problem{Title: "Unauthorized", Status: 401, Detail: "not signed in"})
 	case r.Method == http.MethodPost && refuse != nil:
 		reply(w, refuse.Status, refuse)
 	case who.Tenant != "" && strings.HasPrefix(r.URL.Path, "/v1/tenants/") && r.PathValue("") == "" && !strings.HasPrefix(r.URL.Path+"/", "/v1/tenants/globex/") && !strings.HasPrefix(r.URL.Path+"/", "/v1/tenants/t-1/"):
 		reply(w, 404, api.Problem{Title: "Not Found", Status: 404, Detail: "there is no tenant of this name that you may see"})
-	case who.Tenant != "" && (r.URL.Path == "/v1/ledger" || r.URL.Path == "/v1/principals"):
+	case who.Tenant != "" && (r.URL.Path == "/v1/ledger" || r.URL.Path == "/v1/principals" || r.URL.Path == "/v1/targets" || r.URL.Path == "/v1/grants" || strings.HasPrefix(r.URL.Path, "/v1/provider/")):
 		reply(w, 403, api.Problem{Title: "Forbidden", Status: 403, Detail: "it is the provider's matter"})
 	case r.URL.Path == "/v1/whoami":
 		reply(w, 200, who)

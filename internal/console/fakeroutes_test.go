@@ -108,6 +108,9 @@ func (f *fakeAPI) changes() {
 			var in api.NewStatement
 			_ = json.NewDecoder(r.Body).Decode(&in)
 			f.statements = append(f.statements, in)
+			if of == "waivers" {
+				return f.access.decisions[2] // to be signed
+			}
 			return api.Statement{ID: "w-2", Duty: in.Duty, Text: in.Text}
 		})
 	}

@@ -18,6 +18,7 @@ func TestHeaders(t *testing.T) {
 		for name, want := range map[string]string{
 			"Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
 			"X-Content-Type-Options":  "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+			"Permissions-Policy": "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 		} {
 			if got.Get(name) != want {
 				t.Errorf("%s: %s is %q", path, name, got.Get(name))
@@ -38,8 +39,8 @@ func TestAssetsMayBeKept(t *testing.T) {
 		}
 		n++
 	}
-	if n != 3 {
-		t.Errorf("%d assets, want style, script and icon", n)
+	if n != 4 {
+		t.Errorf("%d assets, want style, two scripts and icon", n)
 	}
 	if w := open(h, "", "/static/console.css"); w.Code != http.StatusNotFound {
 		t.Errorf("a name without its hash: status %d", w.Code)
@@ -175,25 +176,28 @@ func TestStatements(t *testing.T) {
 	f := newFakeAPI(t, 3, moment)
 	h := newConsole(t, f)
 	path := sshDuty + "?vm=web-01"
-	w := submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "text": {" replaced in April "}, "expires": {"2026-04-30"}})
-	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != path {
+	w := submit(h, "owner", path, "same-origin", url.Values{"type": {"waiver"}, "text": {" replaced in April "}, "expires": {"2026-04-30"}})
+	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/tenants/globex/decisions/d-3" {
 		t.Fatalf("status %d, location %q", w.Code, w.Header().Get("Location"))
 	}
 	got := f.statements[0]
 	if got.Duty != "CLD.12.1.5/C-5.4b" || got.VM != "web-01" || got.Text != "replaced in April" || got.Expires.Format("2006-01-02T15:04:05Z") != "2026-04-30T23:59:59Z" {
 		t.Errorf("statement %+v", got)
 	}
-	w = submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "text": {"keep me"}, "expires": {"soon"}})
+	w = submit(h, "owner", path, "same-origin", url.Values{"type": {"waiver"}, "text": {"keep me"}, "expires": {"soon"}})
 	if w.Code != 422 || !strings.Contains(w.Body.String(), "keep me") || !strings.Contains(w.Body.String(), `role="alert"`) {
 		t.Errorf("malformed date: status %d", w.Code)
 	}
-	if w := submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "withdraw": {"w-7"}}); w.Code != http.StatusSeeOther || len(f.ended) != 1 || f.ended[0] != "w-7" {
+	if w := submit(h, "owner", path, "same-origin", url.Values{"type": {"waiver"}, "withdraw": {"w-7"}}); w.Code != http.StatusSeeOther || len(f.ended) != 1 || f.ended[0] != "w-7" {
 		t.Errorf("withdraw: status %d, %v", w.Code, f.ended)
 	}
 	f.refuse = &api.Problem{Status: 422, Title: "Unprocessable Entity", Detail: "it may last 366 days at most; give an earlier expiry"}
-	w = submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "text": {"keep <me>"}, "expires": {"2029-04-30"}})
+	w = submit(h, "owner", path, "same-origin", url.Values{"type": {"waiver"}, "text": {"keep <me>"}, "expires": {"2029-04-30"}})
 	if w.Code != 422 || !strings.Contains(w.Body.String(), "keep &lt;me&gt;") || !strings.Contains(w.Body.String(), "366 days") {
 		t.Errorf("refused: status %d", w.Code)
+	}
+	if w := submit(h, "customer", path, "same-origin", url.Values{"type": {"waiver"}, "text": {"mine"}, "expires": {"2026-04-30"}}); w.Code != http.StatusForbidden {
+		t.Errorf("an administrator waives: status %d", w.Code)
 	}
 	if w := submit(h, "viewer", path, "same-origin", url.Values{"type": {"waiver"}}); w.Code != http.StatusForbidden {
 		t.Errorf("a viewer: status %d", w.Code)

@@ -57,7 +57,10 @@ var providerSections = []section{
 		{title: "My access", path: "access", pages: []string{"myaccess"}},
 		{title: "Targets", path: "targets", pages: []string{"targets"}},
 	}},
-	{title: "Reviews", path: "reviews", pages: []string{"reviews", "review"}},
+	{title: "Reviews", path: "reviews", views: []section{
+		{title: "Reviews", path: "reviews", pages: []string{"reviews", "review"}},
+		{title: "Privileges", path: "privileges", pages: []string{"privileges"}},
+	}},
 	{title: "People", path: "people", pages: []string{"people"}},
 	{title: "Ledger", path: "ledger", pages: []string{"ledger"}},
 }

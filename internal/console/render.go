@@ -60,6 +60,8 @@ func (v *visit) frame(page, title string, body any) frame {
 		if f.Main, views = navigate(providerSections, nil, page, v.me); f.Tenant == "" {
 			f.Views = views
 		}
+	} else if f.Tenant == "" {
+		f.Main = []tab{{Title: "Matrix", Path: "/"}}
 	}
 	return f
 }

@@ -47,7 +47,7 @@ func (c *Console) subscriptionsPage(v *visit) (*subscriptionsPage, error) {
 	if err != nil {
 		return nil, err
 	}
-	page := &subscriptionsPage{Tenant: t.Name, MayWrite: v.mayWrite(), Today: c.cfg.Now().UTC().Format(time.DateOnly)}
+	page := &subscriptionsPage{Tenant: t.Name, MayWrite: v.may("subscribe", t), Today: c.cfg.Now().UTC().Format(time.DateOnly)}
 	if page.VDCs, err = api.Collect(v.client.VDCs(v, t.Name)); err != nil {
 		return nil, err
 	}

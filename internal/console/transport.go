@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/demarc/demarc/api"
@@ -16,34 +19,42 @@ const SessionCookie = "demarc_session"
 // answerLimit bounds what one answer of the API may take, in bytes.
 const answerLimit = 64 << 20
 
-// inProcess calls the API without a network, with a visitor's session.
+// inProcess calls the API without a network, as the browser of a visit would:
+// with its cookies, its address and its kind. Cookies of the answer are handed
+// on to the browser.
 type inProcess struct {
 	api     http.Handler
-	session string
-	// from is the visitor's address, host:port.
-	from string
+	visitor *http.Request
+	mu      *sync.Mutex
+	header  http.Header       // guarded by mu; of the answer to the visitor
+	fresh   map[string]string // guarded by mu; cookies that replace the visitor's
 }
 
-// client returns a client of the API that acts as the owner of a session.
-func (c *Console) client(session, from string) *api.Client {
+// client returns a client of the API that acts as the visitor.
+func (c *Console) client(w http.ResponseWriter, r *http.Request) *api.Client {
 	return &api.Client{
 		Base:    "http://localhost",
-		HTTP:    &http.Client{Transport: inProcess{api: c.cfg.API, session: session, from: from}},
+		HTTP:    &http.Client{Transport: inProcess{api: c.cfg.API, visitor: r, mu: &sync.Mutex{}, header: w.Header(), fresh: map[string]string{}}},
 		Timeout: 20 * time.Second,
-		Agent:   "demarc-console",
+		Agent:   r.UserAgent(),
 	}
 }
+
+// cookiePrefix begins the names of all cookies that are ours.
+const cookiePrefix = "demarc_"
 
 // RoundTrip implements http.RoundTripper.
 func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	in := req.Clone(req.Context())
 	in.RequestURI = in.URL.RequestURI()
-	in.RemoteAddr = t.from
+	in.RemoteAddr, in.TLS, in.Host = t.visitor.RemoteAddr, t.visitor.TLS, t.visitor.Host
 	if in.Body == nil {
 		in.Body = http.NoBody
 	}
 	defer in.Body.Close()
-	in.AddCookie(&http.Cookie{Name: SessionCookie, Value: t.session})
+	for name, value := range t.cookies() {
+		in.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
 	// The console has checked where a form comes from before it calls.
 	in.Header.Set("Sec-Fetch-Site", "same-origin")
 	answer := &answer{header: http.Header{}}
@@ -51,7 +62,39 @@ func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	if answer.full {
 		return nil, fmt.Errorf("the answer is larger than %d MiB", answerLimit>>20)
 	}
-	return answer.response(req), nil
+	res := answer.response(req)
+	t.handOn(res.Cookies())
+	return res, nil
+}
+
+// cookies are the browser's, as it has them after the answers so far.
+func (t inProcess) cookies() map[string]string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := map[string]string{}
+	for _, c := range t.visitor.Cookies() {
+		if strings.HasPrefix(c.Name, cookiePrefix) && len(c.Value) <= tokenLimit {
+			out[c.Name] = c.Value
+		}
+	}
+	maps.Copy(out, t.fresh)
+	maps.DeleteFunc(out, func(_, value string) bool { return value == "" })
+	return out
+}
+
+// handOn gives the browser the cookies of an answer. Those for the API alone
+// are for the console as well, which calls the API with them.
+func (t inProcess) handOn(cookies []*http.Cookie) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, c := range cookies {
+		if !strings.HasPrefix(c.Name, cookiePrefix) {
+			continue
+		}
+		c.Path = "/"
+		t.fresh[c.Name] = c.Value
+		t.header.Add("Set-Cookie", c.String())
+	}
 }
 
 // answer collects what a handler writes.

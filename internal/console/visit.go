@@ -26,19 +26,16 @@ type visit struct {
 // shows or hides is a courtesy: the API decides.
 func (v *visit) ofProvider() bool { return strings.HasPrefix(v.me.Role, "provider-") }
 
-func (v *visit) mayWrite() bool { return strings.HasSuffix(v.me.Role, "-administrator") }
-
 func (v *visit) tenant() string { return v.r.PathValue("tenant") }
 
 // visitor finds out who visits and makes what goes wrong into a page.
 func (c *Console) visitor(show func(*visit) error) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		session := sessionOf(r)
-		if session == "" {
+		if sessionOf(r) == "" {
 			toLogin(w, r)
 			return
 		}
-		v := &visit{Context: r.Context(), w: w, r: r, client: c.client(session, r.RemoteAddr)}
+		v := &visit{Context: r.Context(), w: w, r: r, client: c.client(w, r)}
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			if !sameOrigin(r) {
 				c.fail(v, foreignForm)
@@ -60,10 +57,24 @@ func (c *Console) visitor(show func(*visit) error) http.Handler {
 			toLogin(w, r)
 			return
 		}
+		if status(err) == http.StatusForbidden && v.mustEnrol() {
+			http.Redirect(w, r, "/account", http.StatusSeeOther)
+			return
+		}
 		if err != nil {
 			c.fail(v, err)
 		}
 	})
+}
+
+// mustEnrol reports whether the session can do nothing until the person has
+// added a second factor.
+func (v *visit) mustEnrol() bool {
+	if !v.ofProvider() || v.r.URL.Path == "/account" {
+		return false
+	}
+	a, err := v.client.Account(v)
+	return err == nil && a.MustEnrol
 }
 
 func notFound(*visit) error {

@@ -117,7 +117,7 @@ func (c *Console) vm(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page := vmPage{Tenant: t.Name, VM: vmLine{VM: m, VDCName: m.VDC, Agent: c.agent(m)}, MayWrite: v.mayWrite(), Asked: v.r.URL.Query().Get("asked") == "1"}
+	page := vmPage{Tenant: t.Name, VM: vmLine{VM: m, VDCName: m.VDC, Agent: c.agent(m)}, MayWrite: v.may("manage-estate", t), Asked: v.r.URL.Query().Get("asked") == "1"}
 	vdcs, err := vdcNames(v, t.Name)
 	if err != nil {
 		return err

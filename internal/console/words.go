@@ -53,6 +53,11 @@ func vocabulary(a assets, now func() time.Time) template.FuncMap {
 		"actor":    actor,
 		"brief":    brief,
 		"lasting":  lasting,
+		"clock":    func(t time.Time) string { return t.UTC().Format("15:04 UTC") },
+		"doing":    func(s string) string { return orElse(doingWords[s], s) },
+		"minutes":  minutesWord,
+		"whole":    func(n int64) int { return int(n) },
+		"seconds":  func(s float64) string { return durationClock(s) },
 		"role":     func(s string) string { return strings.ReplaceAll(s, "-", " ") },
 		"pretty":   pretty,
 		"short":    short,
@@ -240,4 +245,10 @@ func bytesWord(n float64) string {
 		n /= 1024
 	}
 	return ""
+}
+
+// durationClock tells seconds as minutes and seconds, as the player does.
+func durationClock(s float64) string {
+	n := int(s)
+	return fmt.Sprintf("%02d:%02d", n/60, n%60)
 }

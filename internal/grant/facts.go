@@ -17,12 +17,16 @@ const (
 	// closing is how long what ends may take to be closed before it counts as
 	// left open.
 	closing = 5 * time.Second
+	// sealing is how long a session may run before something of it must be
+	// sealed.
+	sealing = 10 * time.Second
 )
 
 // Session is a live session in a customer's environment.
 type Session struct {
 	ID, Tenant, Grant string
-	// Recorded: what happens in it is being recorded.
+	Began             time.Time
+	// Recorded: something of it is sealed in the ledger.
 	Recorded bool
 }
 
@@ -74,7 +78,7 @@ func (p Privileged) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]ev
 		return nil, err
 	}
 	for _, s := range live {
-		if !s.Recorded {
+		if !s.Recorded && now.Sub(s.Began) > sealing {
 			out.UnrecordedSessions = append(out.UnrecordedSessions, s.ID)
 		}
 	}
@@ -82,7 +86,11 @@ func (p Privileged) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]ev
 }
 
 // Environments is the source of the facts about tenants' environments.
-type Environments struct{ Sessions Sessions }
+type Environments struct {
+	Sessions Sessions
+	// Proofs, if not nil, spares proving the same grant again within a minute.
+	Proofs *Proofs
+}
 
 // Scope implements posture.Source.
 func (Environments) Scope() evidence.Scope { return evidence.ScopeTenant }
@@ -104,7 +112,7 @@ func (e Environments) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]
 	for _, x := range active {
 		out.Active++
 		if !x.BreakGlass {
-			fault, err := Unproven(tx, x, sets)
+			fault, err := e.Proofs.unproven(tx, x, sets, now)
 			if err != nil {
 				return nil, err
 			}

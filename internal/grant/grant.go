@@ -52,7 +52,7 @@ type Consent interface {
 	Settle(tx *store.Tx, by access.Principal, tenant string, kind decision.Kind, subject string) error
 }
 
-// Config makes Grants. All members are required unless marked.
+// Config makes Grants. All members are required.
 type Config struct {
 	Store   *store.Store
 	Ledger  Recorder
@@ -62,9 +62,6 @@ type Config struct {
 	Consent Consent
 	Now     func() time.Time
 	Log     *slog.Logger
-	// Told is told of every change after it is durable. Optional; it must not
-	// block.
-	Told func(store.Grant)
 }
 
 // Grants is the use-case. It is safe for concurrent use.
@@ -77,9 +74,6 @@ type Grants struct {
 // New returns grants that know of no change yet; Load and Run take in what is
 // stored.
 func New(cfg Config) *Grants {
-	if cfg.Told == nil {
-		cfg.Told = func(store.Grant) {}
-	}
 	return &Grants{cfg: cfg, index: newIndex(), wake: make(chan struct{}, 1)}
 }
 
@@ -193,7 +187,7 @@ func (g *Grants) move(tx *store.Tx, by access.Principal, x *store.Grant, to acce
 }
 
 // record writes what goes with every change: ledger entry and verdicts. Once
-// they are durable, index and watchers learn of it.
+// they are durable, index and timer learn of it.
 func (g *Grants) record(tx *store.Tx, by access.Principal, x store.Grant, a act) error {
 	digests := map[string]string{}
 	for k, v := range a.digests {
@@ -215,7 +209,6 @@ func (g *Grants) record(tx *store.Tx, by access.Principal, x store.Grant, a act)
 	tx.OnCommit(func() {
 		g.index.take(x)
 		g.stir()
-		g.cfg.Told(x)
 	})
 	return nil
 }

@@ -43,7 +43,6 @@ type rig struct {
 	twins   map[string]string // principals of one person
 	keys    map[string]key
 	book    *consent.Book
-	told    []store.Grant
 	live    []grant.Session
 }
 
@@ -219,7 +218,6 @@ func (r *rig) server(t testing.TB) *grant.Grants {
 	t.Helper()
 	return grant.New(grant.Config{
 		Store: r.store, Ledger: r, Judge: r, Policy: r.policy, People: r, Consent: r.book, Now: r.Now, Log: slog.New(slog.DiscardHandler),
-		Told: func(x store.Grant) { r.mu.Lock(); defer r.mu.Unlock(); r.told = append(r.told, x) },
 	})
 }
 

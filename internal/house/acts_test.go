@@ -38,6 +38,7 @@ var actionForm = regexp.MustCompile(`^[a-z]+(-[a-z]+)*(\.[a-z]+(-[a-z]+)*)+$`)
 // composed are the actions that the code puts together from parts, by the
 // expression that does.
 var composed = map[string][]string{
+	`"device." + ?`:      {"device.confirm", "device.refuse"},
 	`what + ".withdraw"`: {"attestation.withdraw", "waiver.withdraw"},
 	`"grant." + a.what`: {
 		"grant.request", "grant.ask", "grant.answer", "grant.propose", "grant.approve", "grant.refuse", "grant.revoke", "grant.withdraw", "grant.close",

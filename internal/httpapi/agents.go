@@ -137,13 +137,7 @@ func (a *API) agentProblem(ctx context.Context, err error) error {
 }
 
 func (a *API) addPrincipals() {
-	add(a, self, get("whoami", "/v1/whoami", "Who you are"), func(c call, _ *struct{}) (*body[api.Principal], error) {
-		p, err := a.cfg.Identities.Get(c, c.by.ID)
-		if err == nil {
-			p.Principal, err = a.named(c, c.by)
-		}
-		return plain(principalOut(p), err)
-	})
+	add(a, self, get("whoami", "/v1/whoami", "Who you are, and what you may do"), a.whoami)
 	// A customer's administrator keeps the tenant's principals, the provider's
 	// administrator all of them.
 	add(a, anybody, get("list-principals", "/v1/principals", "Principals of a tenant, or the provider's own"), func(c call, in *struct {

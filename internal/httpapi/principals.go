@@ -12,6 +12,34 @@ import (
 	"github.com/demarc/demarc/internal/store"
 )
 
+func (a *API) whoami(c call, in *struct {
+	Tenant string `query:"tenant" doc:"id or name of a tenant: what you may do there; on your own side if missing" maxLength:"100"`
+}) (*body[api.Principal], error) {
+	p, err := a.cfg.Identities.Get(c, c.by.ID)
+	if err != nil {
+		return nil, err
+	}
+	if p.Principal, err = a.named(c, c.by); err != nil {
+		return nil, err
+	}
+	there, err := a.resource(c, c.by.Tenant)
+	if err == nil && in.Tenant != "" {
+		err = a.enter(&c, access.Look, in.Tenant)
+		there = of(c.tenant)
+	}
+	out := principalOut(p)
+	for _, s := range c.by.Scope {
+		out.Scope = append(out.Scope, string(s))
+	}
+	out.May = []string{}
+	for _, action := range access.Actions {
+		if a.permits(c.by, action, there) {
+			out.May = append(out.May, string(action))
+		}
+	}
+	return plain(out, err)
+}
+
 func (a *API) createPrincipal(c call, in *struct{ Body api.NewPrincipal }) (*body[api.Principal], error) {
 	p := access.Principal{Name: in.Body.Name, Role: access.Role(in.Body.Role), Kind: access.Service, MFA: c.by.MFA}
 	if in.Body.Tenant != "" {

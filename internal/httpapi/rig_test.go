@@ -191,10 +191,16 @@ func must[T any](t testing.TB, r *rig, status int, q request) (v T) {
 	if res.status != status {
 		t.Fatalf("%s %s: %d, want %d: %s", q.method, q.path, res.status, status, clip(res.body))
 	}
-	if res.body != "" {
-		if err := json.Unmarshal([]byte(res.body), &v); err != nil {
-			t.Fatalf("%s %s: %v: %s", q.method, q.path, err, res.body)
-		}
+	if res.body == "" {
+		return v
+	}
+	return decode[T](t, res)
+}
+
+func decode[T any](t testing.TB, res response) (v T) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(res.body), &v); err != nil {
+		t.Fatalf("%v: %d %s", err, res.status, clip(res.body))
 	}
 	return v
 }
@@ -214,13 +220,13 @@ type world struct {
 	admin        api.Principal
 	viewer       api.Principal
 	// key is the owner's, and decision waits for its signature.
-	key        signing
-	decision   api.Decision
-	grant      api.Grant
-	review     string
-	incident   string
-	person     string
-	invitation string
+	key              signing
+	decision         api.Decision
+	grant            api.Grant
+	review, incident string
+	// The rest is made for the matrix of operations only.
+	person, invitation, provider string
+	target, recording            string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }
@@ -258,7 +264,6 @@ func (r *rig) world(t testing.TB, mark string, own bool) world {
 	w.viewer = w.principal(t, r, access.CustomerViewer, mark+" viewer")
 	w.decision = w.propose(t, r, mark)
 	w.grant = w.newGrant(t, r, r.support)
-	w.person, w.invitation = w.newPerson(t, r), w.newInvitation(t, r)
 	w.review, w.incident = w.openReview(t, r), w.newIncident(t, r)
 	return w
 }

@@ -1,20 +1,23 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 )
 
-// routes is a multiplexer that remembers its patterns, and which of them were
-// registered with a rule.
+// routes is a multiplexer that remembers its patterns, which of them were
+// registered with a rule, and which on purpose without.
 type routes struct {
 	*http.ServeMux
-	patterns []string
-	ruled    map[string]bool
+	patterns      []string
+	ruled, opened map[string]bool
 }
 
-func newRoutes() *routes { return &routes{ServeMux: http.NewServeMux(), ruled: map[string]bool{}} }
+func newRoutes() *routes {
+	return &routes{ServeMux: http.NewServeMux(), ruled: map[string]bool{}, opened: map[string]bool{}}
+}
 
 // HandleFunc registers a handler.
 func (m *routes) HandleFunc(pattern string, h func(http.ResponseWriter, *http.Request)) {
@@ -30,7 +33,7 @@ func (a *API) Routes() []string { return slices.Sorted(slices.Values(a.mux.patte
 func (a *API) Unauthorized() []string {
 	return slices.DeleteFunc(a.Routes(), func(pattern string) bool {
 		_, path, _ := strings.Cut(pattern, " ")
-		return a.mux.ruled[pattern] || open[path] || descriptions[path]
+		return a.mux.ruled[pattern] || open[path] || descriptions[path] || a.mux.opened[pattern] && signInPaths[path]
 	})
 }
 
@@ -39,11 +42,15 @@ func (a *API) Unauthorized() []string {
 var descriptions = map[string]bool{"/openapi-3.0.json": true, "/openapi-3.0.yaml": true}
 
 // Open lists the paths that are served without an API token or session.
-func Open() []string {
-	var out []string
+func (a *API) Open() []string {
+	all := map[string]bool{}
 	for path := range open {
-		out = append(out, path)
+		all[path] = true
 	}
-	slices.Sort(out)
-	return out
+	for _, pattern := range a.mux.patterns {
+		if _, path, _ := strings.Cut(pattern, " "); signInPaths[path] {
+			all[path] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }

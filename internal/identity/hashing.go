@@ -17,13 +17,20 @@ import (
 // ErrBusy: so many sign in at once that this one had to be sent away.
 var ErrBusy = errors.New("too many people sign in at this moment")
 
-// argon2id with the second recommended choice of RFC 9106, section 4: 64 MiB.
+// Cost is what hashing a password takes with argon2id.
+type Cost struct {
+	Memory  uint32 // KiB
+	Time    uint32 // passes
+	Threads uint8
+}
+
+// DefaultCost is the second recommended choice of RFC 9106, section 4.
+var DefaultCost = Cost{Memory: 64 << 10, Time: 3, Threads: 4}
+
+// Lengths of salt and hash, as there.
 const (
-	argonMemory  = 64 << 10 // KiB
-	argonTime    = 3
-	argonThreads = 4
-	argonSalt    = 16
-	argonKey     = 32
+	argonSalt = 16
+	argonKey  = 32
 )
 
 // hashing lets few passwords be hashed at once, for each takes 64 MiB, and few
@@ -98,20 +105,26 @@ func (i *Identities) hashPassword(ctx context.Context, password string) (string,
 		return "", err
 	}
 	defer end()
-	e := encoded{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt), key: make([]byte, argonKey)}
+	e := i.blank()
 	rand.Read(e.salt)
 	e.key = e.derive(password)
 	return e.String(), nil
 }
 
-// nobody is the hash that passwords of unknown accounts are held against, so
-// that they cost the same time.
-var nobody = encoded{memory: argonMemory, time: argonTime, threads: argonThreads, salt: make([]byte, argonSalt), key: make([]byte, argonKey)}
+// blank is a hash of no password. Passwords of unknown accounts are held
+// against it, so that they cost the same time.
+func (i *Identities) blank() encoded {
+	c := i.Cost
+	if c == (Cost{}) {
+		c = DefaultCost
+	}
+	return encoded{memory: c.Memory, time: c.Time, threads: c.Threads, salt: make([]byte, argonSalt), key: make([]byte, argonKey)}
+}
 
 // samePassword reports whether the password is the one of the hash; an empty
 // hash is nobody's.
 func (i *Identities) samePassword(ctx context.Context, password, kept string) (bool, error) {
-	e := nobody
+	e := i.blank()
 	if kept != "" {
 		var err error
 		if e, err = parseEncoded(kept); err != nil {

@@ -54,6 +54,10 @@ type Identities struct {
 	// Settled, if set, is called once the provider has an administrator with a
 	// second factor; it may be called more than once.
 	Settled func()
+	// Cost of hashing passwords; zero is DefaultCost.
+	Cost Cost
+	// Left is told who no longer acts as before. Optional.
+	Left Leave
 	// HTTP reaches identity providers; nil is a client with a timeout.
 	HTTP *http.Client
 
@@ -211,6 +215,9 @@ func (i *Identities) Revoke(ctx context.Context, by access.Principal, id string)
 			return err
 		}
 		if c, err = tx.Principal(id); err != nil {
+			return err
+		}
+		if err := i.left(tx, by, id); err != nil {
 			return err
 		}
 		return i.record(tx, by, "principal.revoke", c)

@@ -179,6 +179,9 @@ func (i *Identities) Remove(ctx context.Context, by access.Principal, id string)
 			return err
 		}
 		p = Person{ID: id, Role: s.Role, Tenant: s.Tenant, CreatedAt: s.CreatedAt, Removed: &now}
+		if err := i.left(tx, by, id); err != nil {
+			return err
+		}
 		return i.recordPerson(tx, by, s.Tenant, "person.remove", id)
 	})
 	return p, err
@@ -208,6 +211,9 @@ func (i *Identities) ChangeRole(ctx context.Context, by access.Principal, id str
 		}
 		s.Role = role
 		if p, err = i.person(tx, s); err != nil {
+			return err
+		}
+		if err := i.left(tx, by, id); err != nil {
 			return err
 		}
 		if err := i.recordPerson(tx, by, s.Tenant, "person.role."+string(role), id); err != nil {

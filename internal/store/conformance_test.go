@@ -31,7 +31,8 @@ func TestConformance(t *testing.T) {
 			{"transactions", transactions}, {"estate", estateRules}, {"references", references}, {"pages", pages}, {"facts", facts},
 			{"verdicts", verdicts}, {"statements", statements}, {"policies", policies}, {"subscriptions", subscriptions},
 			{"identities", identities}, {"enrolment", enrolment}, {"idempotency", idempotency}, {"settings", settings}, {"contacts", contacts},
-			{"catalogues", catalogues}, {"grants", grants}, {"guards of grants", grantGuards},
+			{"catalogues", catalogues}, {"people", people}, {"sessions", sessions}, {"sign-in", signIn},
+			{"grants", grants}, {"guards of grants", grantGuards},
 		} {
 			t.Run(part.name, func(t *testing.T) {
 				d := db{s, "t-" + strconv.Itoa(i), "vdc-" + strconv.Itoa(i), "vm-" + strconv.Itoa(i)}

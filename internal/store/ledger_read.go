@@ -13,10 +13,10 @@ type LedgerFilter struct {
 	Action   string
 	Subject  string
 	From, To time.Time // From ≤ time < To
-	// ActorPrefix selects by the beginning of the actor; entries of the Actions
-	// are selected whoever the actor was.
-	ActorPrefix string
-	Actions     []string
+	// ActorPrefix selects by the beginning of the actor; entries of SystemActions
+	// are selected too if the actor is a part of the product, system/….
+	ActorPrefix   string
+	SystemActions []string
 	// Before, if not 0, is what SearchLedger returned as next.
 	Before int64
 }
@@ -62,9 +62,9 @@ func (tx *Tx) SearchLedger(f LedgerFilter, limit int) (found []LedgerEntry, next
 	if f.ActorPrefix != "" {
 		condition := "substr(actor, 1, ?) = ?"
 		args = append(args, len(f.ActorPrefix), f.ActorPrefix)
-		if len(f.Actions) > 0 {
-			some, names := in("action", f.Actions)
-			condition, args = "("+condition+" OR "+some+")", append(args, names...)
+		if len(f.SystemActions) > 0 {
+			some, names := in("action", f.SystemActions)
+			condition, args = "("+condition+" OR (substr(actor, 1, 7) = 'system/' AND "+some+"))", append(args, names...)
 		}
 		where = append(where, condition)
 	}

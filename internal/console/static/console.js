@@ -1,5 +1,5 @@
-// What must move on the pages: filter and keys of the matrix, its live
-// changes, the day slider. Every page works without it.
+// What must move on the pages: filter and keys of the matrix, live changes,
+// clocks that run down, secrets in fragments. Every page works without it.
 "use strict";
 (() => {
   document.documentElement.classList.add("js-on");
@@ -18,6 +18,61 @@
       if (field) { e.preventDefault(); field.focus(); field.select(); }
     }
   });
+
+  // A secret in the fragment of a link goes into its field and out of the
+  // address, so that it stays in no history.
+  for (const form of $$("form[data-fragment]")) {
+    const value = decodeURIComponent(location.hash.slice(1));
+    if (!value) continue;
+    history.replaceState(null, "", location.pathname + location.search);
+    form.elements[form.dataset.fragment].value = value;
+    form.requestSubmit();
+  }
+
+  // Clocks: how long until, or since, to the second in the last ten minutes.
+  const clocks = () => {
+    for (const c of $$("time[data-until]")) {
+      const s = Math.round((Date.parse(c.dateTime) - Date.now()) / 1000), n = Math.abs(s), two = (x) => String(x).padStart(2, "0");
+      const long = n < 600 ? `${Math.floor(n / 60)}:${two(n % 60)} min` : n < 7200 ? `${Math.floor(n / 60)} min` : n < 172800 ? `${Math.floor(n / 3600)} h` : `${Math.floor(n / 86400)} days`;
+      c.textContent = s > 0 ? `in ${long}` : `${long} ago`;
+      if (s > 0 && s < 300) c.classList.add("soon");
+    }
+  };
+  if ($("time[data-until]")) { clocks(); setInterval(clocks, 1000); }
+
+  // Parts that follow what happens: an event, or a quarter of a minute, has the
+  // page read again, and the part put in place if it differs.
+  const part = $("[data-refresh]");
+  if (part) {
+    let busy = false, again = false;
+    // What counts as a change: not that time has passed.
+    const sense = (el) => { const c = el.cloneNode(true); for (const t of $$("time", c)) t.textContent = ""; for (const n of $$(".new", c)) n.classList.remove("new"); return c.innerHTML.replace(/ class=""/g, ""); };
+    const read = async () => {
+      if (busy) { again = true; return; }
+      busy = true;
+      try {
+        const res = await fetch(location.href, { headers: { Accept: "text/html" }, redirect: "manual", cache: "no-store" });
+        if (res.type === "opaqueredirect") { location.reload(); return; }
+        const fresh = res.ok && new DOMParser().parseFromString(await res.text(), "text/html").getElementById(part.id);
+        if (fresh && sense(part) !== sense(fresh)) {
+          const known = new Set($$("[id]", part).map((e) => e.id)), link = document.activeElement && part.contains(document.activeElement) && document.activeElement.getAttribute("href");
+          part.replaceChildren(...fresh.childNodes);
+          for (const li of $$("li[id]", part)) if (!known.has(li.id)) li.classList.add("new");
+          if (link) { const a = $$("a", part).find((x) => x.getAttribute("href") === link); if (a) a.focus({ preventScroll: true }); }
+          clocks();
+          $("#announce").textContent = "The list has changed.";
+        }
+      } catch { /* the next reading tells */ }
+      await new Promise((done) => setTimeout(done, 500));
+      busy = false;
+      if (again) { again = false; read(); }
+    };
+    setInterval(() => { if (!document.hidden) read(); }, 15000);
+    const stream = new EventSource(part.dataset.refresh);
+    for (const name of ["activity", "grant", "incident", "lost"]) stream.addEventListener(name, read);
+    stream.addEventListener("open", () => { part.dataset.state = "live"; });
+    addEventListener("pagehide", () => stream.close());
+  }
 
   const matrix = $("#matrix");
   if (!matrix) return;

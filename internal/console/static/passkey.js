@@ -18,6 +18,8 @@
     if (r.attestationObject) {
       out.response.attestationObject = text(r.attestationObject);
       out.response.transports = r.getTransports ? r.getTransports() : [];
+      const key = r.getPublicKey && r.getPublicKey();
+      if (key) out.response.publicKey = text(key);
     } else {
       out.response.authenticatorData = text(r.authenticatorData);
       out.response.signature = text(r.signature);

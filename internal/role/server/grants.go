@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/store"
@@ -16,6 +17,7 @@ func (s *server) openGrants(ctx context.Context) error {
 		Store: s.store, Ledger: s.ledger, Judge: s.posture, Policy: s.policy, People: people{s}, Consent: s.consent, Now: s.cfg.Now,
 		Log: s.cfg.Log.With("part", "grants"),
 	})
+	s.identities.Left = s.dismiss
 	s.consent.On(decision.AccessApproval, s.grants.Approved)
 	return s.grants.Load(ctx)
 }
@@ -36,12 +38,45 @@ func (p people) Standing(tx *store.Tx, id string) (access.Principal, error) {
 }
 
 // Same implements grant.People.
-func (people) Same(_ *store.Tx, a, b string) (bool, error) { return a == b, nil }
+func (p people) Same(tx *store.Tx, a, b string) (bool, error) { return p.s.identities.Same(tx, a, b) }
 
-// sessions knows live sessions for the facts about grants.
-type sessions struct{ s *server }
+// dismiss ends the access of somebody who may no longer ask for any.
+func (s *server) dismiss(tx *store.Tx, by access.Principal, c store.Credential) error {
+	c.MFA = true // what counts is the role
+	on := authz.Resource{Tenant: "any"}
+	if c.Revoked == nil && s.policy.Permits(c.Principal, access.RequestAccess, on, authz.Case{}) {
+		return nil
+	}
+	return s.grants.Dismiss(tx, by, c.ID)
+}
+
+// sessions knows live sessions by their recordings: there is no session that is
+// not recorded from its first byte on.
+type sessions struct{}
 
 // Live implements grant.Sessions.
-func (l sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) {
-	return l.s.liveSessions(tx, tenant)
+func (sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) {
+	var out []grant.Session
+	for p := (store.Page{Limit: store.MaxPage}); ; {
+		open, err := tx.Recordings(store.RecordingFilter{Tenant: tenant, State: "open"}, p)
+		if err != nil {
+			return nil, err
+		}
+		ids := make([]string, len(open))
+		for i, r := range open {
+			ids[i] = r.ID
+		}
+		sealed, err := tx.LastSegments(ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range open {
+			_, kept := sealed[r.ID]
+			out = append(out, grant.Session{ID: r.ID, Tenant: r.Tenant, Grant: r.Grant, Recorded: kept, Began: r.Started})
+		}
+		if len(open) < p.Limit {
+			return out, nil
+		}
+		p.After = open[len(open)-1].ID
+	}
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/infrastructure"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/keyring"
@@ -76,9 +77,9 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
 		s.openConsent,
 		s.openGrants,
-		s.openGateway,
+		s.listenGateway, s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
-		s.settle,
+		s.lookAtSetUp,
 	} {
 		if err := open(ctx); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -103,6 +104,7 @@ type server struct {
 	identities             *identity.Identities
 	policy                 *authz.Policy
 	firstToken, joinLink   string
+	judgedSettled          bool // the provider was last judged with the set-up finished
 	networks               networks
 	clientCA               *x509.CertPool
 	http                   net.Listener
@@ -118,7 +120,7 @@ type server struct {
 	sshAuthority           *sshca.Authority
 	recorder               *recording.Recorder
 	gateway                *gateway.Gateway
-	ssh                    net.Listener // nil where no sessions are taken
+	ssh, proxy             net.Listener // nil where no sessions are taken
 	fleet                  *fleet.Fleet
 	grants                 *grant.Grants
 	broker                 *events.Broker
@@ -320,6 +322,7 @@ func ownKinds() []evidence.Kind {
 		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
 		selfcheck.Kinds,
 		grant.Kinds,
+		infrastructure.Kinds,
 		overseerKinds(),
 	)
 }
@@ -368,9 +371,10 @@ func (s *server) openContract(ctx context.Context) error {
 			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
 			s.self,
 			s.openRights(),
+			infrastructure.Source{},
 			review.Source{}, s.over.incidents, s.over.privileges,
-			grant.Privileged{Sessions: sessions{s}},
-			grant.Environments{Sessions: sessions{s}},
+			grant.Privileged{Sessions: sessions{}},
+			grant.Environments{Sessions: sessions{}, Proofs: &grant.Proofs{}},
 		},
 		Observers: s.overseerObservers(),
 		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
@@ -443,7 +447,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
-		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
+		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(), ProxyURL: s.proxyURL(),
 		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
 	})
 	mux := http.NewServeMux()

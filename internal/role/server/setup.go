@@ -22,27 +22,35 @@ func (s *server) openRights() *rights.Source {
 	return src
 }
 
-// settle tells the policy whether the set-up is finished, and has the provider
-// judged again if that has changed.
-func (s *server) settle(ctx context.Context) error {
+// lookAtSetUp tells the policy whether the set-up is finished, and has the
+// provider judged again if that has changed. One call at a time.
+func (s *server) lookAtSetUp(ctx context.Context) error {
 	settled := false
 	err := s.store.Read(ctx, func(tx *store.Tx) (err error) {
 		_, settled, err = s.identities.SetUp(tx, s.cfg.Now())
 		return err
 	})
-	if err != nil || settled == s.policy.Settled() {
+	if err != nil {
 		return err
 	}
+	// Who finished the set-up has told the policy already.
 	s.policy.Settle(settled)
-	return s.store.Write(ctx, func(tx *store.Tx) error { return s.posture.Rejudge(tx, evidence.Provider) })
+	if settled == s.judgedSettled {
+		return nil
+	}
+	err = s.store.Write(ctx, func(tx *store.Tx) error { return s.posture.Rejudge(tx, evidence.Provider) })
+	if err == nil {
+		s.judgedSettled = settled
+	}
+	return err
 }
 
-// followSetUp settles until ctx ends.
+// followSetUp looks until ctx ends.
 func (s *server) followSetUp(ctx context.Context) error {
 	tick := time.NewTicker(settling)
 	defer tick.Stop()
 	for {
-		if err := s.settle(ctx); err != nil && ctx.Err() == nil {
+		if err := s.lookAtSetUp(ctx); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Error("see whether the provider has an administrator", "error", err)
 		}
 		select {
