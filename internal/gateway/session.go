@@ -125,7 +125,7 @@ func (s *session) request(ctx context.Context, r *ssh.Request, running bool) (ok
 		if name.Name != "sftp" {
 			return true, func() { s.dismiss(r, s.conn.refuse(ctx, "subsystem", "the subsystem "+clip(name.Name)+" is refused")) }
 		}
-		return true, func() { s.dismiss(r, s.conn.refuse(ctx, SFTP, "file transfer is refused: it could not be recorded")) }
+		return true, func() { s.run(ctx, r, SFTP, "file transfer is not part of your grant") }
 	case "auth-agent-req@openssh.com":
 		return s.deny(ctx, "agent-forwarding", "agent forwarding is refused"), nil
 	case "x11-req":
