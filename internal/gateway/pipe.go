@@ -51,7 +51,6 @@ func (s *session) pipe(ctx context.Context, rec *recording.Recording, far ssh.Ch
 	}()
 	select {
 	case <-done:
-		ch.CloseWrite()
 		return ""
 	case <-rec.Failed():
 		why = rec.Err().Error()

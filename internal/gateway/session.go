@@ -66,31 +66,25 @@ func (s *session) serve(ctx context.Context, nc ssh.NewChannel) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running chan struct{} // closed when what runs on the target has ended
-	for {
-		select {
-		case r, ok := <-requests:
-			if !ok {
-				// The user is gone: so is what runs for them.
-				s.closeFar()
-				cancel()
-				if running != nil {
-					<-running
-				}
-				return
-			}
-			ok, start := s.request(ctx, r, running != nil)
-			if start == nil {
-				reply(r, ok)
-				continue
-			}
-			running = make(chan struct{})
-			go func() {
-				defer close(running)
-				start()
-				// What comes after is for nobody.
-				ch.Close()
-			}()
+	for r := range requests {
+		ok, start := s.request(ctx, r, running != nil)
+		if start == nil {
+			reply(r, ok)
+			continue
 		}
+		running = make(chan struct{})
+		go func() {
+			defer close(running)
+			start()
+			// What comes after is for nobody.
+			ch.Close()
+		}()
+	}
+	// The user is gone: so is what runs for them.
+	s.closeFar()
+	cancel()
+	if running != nil {
+		<-running
 	}
 }
 
