@@ -39,6 +39,7 @@ func newFake() *fake {
 	f.contract()
 	f.audit()
 	f.access()
+	f.sessions()
 	return f
 }
 
