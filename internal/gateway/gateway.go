@@ -99,6 +99,9 @@ type Config struct {
 	Grants    Grants
 	People    People
 	Guests    Guests
+	// Noticed, if set, is told within the transaction of the keys that
+	// certificates are made for: they must never be seen on a customer's guest.
+	Noticed func(tx *store.Tx, by access.Principal, fingerprint string, until time.Time) error
 	// ProxyURL is where web consoles are reached; empty where they are not. Optional.
 	ProxyURL string
 	Now      func() time.Time

@@ -46,3 +46,15 @@ func (r *Recorder) View(ctx context.Context, by access.Principal, rec store.Reco
 	}
 	return file, nil
 }
+
+// Failing returns the sessions of this server that are open and cannot be
+// recorded any more. They are about to be closed.
+func (r *Recorder) Failing() []string {
+	var out []string
+	for _, rec := range r.all() {
+		if rec.Err() != nil {
+			out = append(out, rec.ID)
+		}
+	}
+	return out
+}
