@@ -32,7 +32,7 @@ var Provider = Resource{}
 type Case struct {
 	// Granted: the principal holds a grant for the tenant that is in force now.
 	Granted bool
-	// Requester is the id of who asked for what is to be decided.
+	// Requester is the id of who asked for what is to be decided; empty if nobody did.
 	Requester string
 }
 
@@ -115,32 +115,27 @@ func (p *Policy) request(who access.Principal, a access.Action, r Resource, c Ca
 	if r.Tenant != "" {
 		e.resource = cedar.NewEntityUID(tenantType, types.String(r.Tenant))
 	}
-	in := situation{granted: c.Granted, settled: p.settled.Load(), limited: who.Scope != nil && a != access.Look && !slices.Contains(who.Scope, a)}
-	context, ok := situations[in]
-	if !ok || c.Requester != "" {
-		context = in.record(c.Requester)
+	in := situation{
+		granted: c.Granted, settled: p.settled.Load(), ownRequest: c.Requester == who.ID,
+		limited: who.Scope != nil && a != access.Look && !slices.Contains(who.Scope, a),
 	}
-	return cedar.Request{Principal: e.principal, Action: cedar.NewEntityUID(actionType, types.String(a)), Resource: e.resource, Context: context}, e
+	return cedar.Request{Principal: e.principal, Action: cedar.NewEntityUID(actionType, types.String(a)), Resource: e.resource, Context: situations[in]}, e
 }
 
 var provider = cedar.NewEntityUID(providerType, "provider")
 
-// situation is the context of a request but for the requester.
-type situation struct{ granted, settled, limited bool }
+// situation is the context of a request.
+type situation struct{ granted, settled, limited, ownRequest bool }
 
-func (s situation) record(requester string) types.Record {
-	return types.NewRecord(types.RecordMap{
-		"granted": types.Boolean(s.granted), "settled": types.Boolean(s.settled), "limited": types.Boolean(s.limited), "requester": types.String(requester),
-	})
-}
-
-// Records that most requests share: making one costs more than deciding.
+// Records that requests share: making one costs more than deciding.
 var (
 	situations = func() map[situation]types.Record {
 		m := map[situation]types.Record{}
-		for i := range 8 {
-			s := situation{i&1 != 0, i&2 != 0, i&4 != 0}
-			m[s] = s.record("")
+		for i := range 16 {
+			s := situation{i&1 != 0, i&2 != 0, i&4 != 0, i&8 != 0}
+			m[s] = types.NewRecord(types.RecordMap{
+				"granted": types.Boolean(s.granted), "settled": types.Boolean(s.settled), "limited": types.Boolean(s.limited), "own_request": types.Boolean(s.ownRequest),
+			})
 		}
 		return m
 	}()
@@ -148,7 +143,26 @@ var (
 		false: types.NewRecord(types.RecordMap{"own": types.False}),
 		true:  types.NewRecord(types.RecordMap{"own": types.True}),
 	}
+	ofProvider = func() map[standing]types.Record {
+		m := map[standing]types.Record{}
+		for _, kind := range []access.Kind{access.Person, access.Service, access.Setup} {
+			for _, mfa := range []bool{false, true} {
+				m[standing{kind, mfa}] = standing{kind, mfa}.of("")
+			}
+		}
+		return m
+	}()
 )
+
+// standing is what a principal is but for its tenant.
+type standing struct {
+	kind access.Kind
+	mfa  bool
+}
+
+func (s standing) of(tenant string) types.Record {
+	return types.NewRecord(types.RecordMap{"kind": types.String(s.kind), "mfa": types.Boolean(s.mfa), "tenant": types.NewEntityUID(tenantType, types.String(tenant))})
+}
 
 // entities gives Cedar the two entities that a decision is about, and the roles
 // and sides above the principal. It serves one decision.
@@ -174,14 +188,15 @@ func (e *entities) Get(id types.EntityUID) (types.Entity, bool) {
 }
 
 func (e *entities) act() *types.Entity {
-	kind := e.who.Kind
-	if kind == "" {
-		kind = access.Person
+	s := standing{e.who.Kind, e.who.MFA}
+	if s.kind == "" {
+		s.kind = access.Person
 	}
-	return &types.Entity{UID: e.principal, Parents: above[e.who.Role], Attributes: types.NewRecord(types.RecordMap{
-		"name": types.String(e.who.ID), "kind": types.String(kind), "mfa": types.Boolean(e.who.MFA),
-		"tenant": types.NewEntityUID(tenantType, types.String(e.who.Tenant)),
-	})}
+	attributes, ok := ofProvider[s]
+	if !ok || e.who.Tenant != "" {
+		attributes = s.of(e.who.Tenant)
+	}
+	return &types.Entity{UID: e.principal, Parents: above[e.who.Role], Attributes: attributes}
 }
 
 // above are role and side of who has the role.

@@ -40,6 +40,7 @@ func newFake() *fake {
 	f.contract()
 	f.audit()
 	f.decide()
+	f.access()
 	return f
 }
 

@@ -85,6 +85,14 @@ var ofMachine = map[string]string{
 //demarc:duty CLD.13.1.4/C-7.3b
 //demarc:duty PII/C-8d
 //demarc:duty PII/C-8f
+//
+// The machine is one of the provider's own hosts, by which the duties about the
+// platform are judged too.
+//
+//demarc:duty CLD.6.3.1/P-1.1a
+//demarc:duty CLD.6.3.1/P-1.1b
+//demarc:duty CLD.12.1.5/P-5.3a
+//demarc:duty CLD.12.1.5/P-5.3b
 func TestDutiesOfAMachine(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
@@ -107,6 +115,7 @@ func TestDutiesOfAMachine(t *testing.T) {
 	}
 	var contact api.Contact
 	s.ask(&contact, "contact", "create", "--tenant", "acme", "--role", "administrator", "--name", "Ana Lima", "--mail", "ana@customer.example")
+	s.expect("", "CLD.6.3.1/P-1.1b", "not-met", "hosts that could not be read: web-1")
 	s.demarc("vm", "declare", "web-1", "--tenant", "acme", "--listener", "tcp/2222", "--sensitive-path", "/srv/data",
 		"--admin-source", "198.51.100.0/24", "--administrator", "anna", "--accountable", contact.ID)
 
@@ -117,6 +126,11 @@ func TestDutiesOfAMachine(t *testing.T) {
 		eventually(t, "the verdicts of the "+state.host+" machine", func() string {
 			return wrong(s.verdicts("acme", "web-1"), state.verdict)
 		})
+		for _, duty := range []string{"CLD.6.3.1/P-1.1a", "CLD.12.1.5/P-5.3b"} {
+			s.expect("", duty, state.verdict, map[string]string{"bad": "required settings not in force: web-1: "}[state.host])
+		}
+		s.expect("", "CLD.6.3.1/P-1.1b", "met", "")
+		s.expect("", "CLD.12.1.5/P-5.3a", "met", "")
 		if state.host == "bad" {
 			explained(t, s)
 		}

@@ -50,8 +50,8 @@ func newServerOn(t testing.TB, data string, args ...string) *server {
 	return s
 }
 
-// start starts the server and waits until it is ready. The first start tells
-// the administrator's token.
+// start starts the server and waits until it is ready. The first start keeps
+// the administrator's token in the data directory.
 func (s *server) start() {
 	s.t.Helper()
 	cmd := exec.Command(filepath.Join(bin, "demarc"), append([]string{"server", "--data", s.data, "--http", s.http, "--https", s.https, "--bus-listen", s.bus, "--ssh", "127.0.0.1:0"}, s.args...)...)
@@ -66,8 +66,11 @@ func (s *server) start() {
 		return ""
 	})
 	if s.client == nil {
-		_, rest, _ := strings.Cut(s.proc.output(), "shown once.")
-		s.client = &api.Client{Base: "http://" + s.http, Token: strings.TrimSpace(strings.SplitN(strings.TrimSpace(rest), "\n", 2)[0])}
+		token, err := os.ReadFile(filepath.Join(s.data, "admin.token"))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.client = &api.Client{Base: "http://" + s.http, Token: strings.TrimSpace(string(token))}
 	}
 }
 

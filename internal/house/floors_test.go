@@ -76,6 +76,7 @@ var floors = []struct {
 	{"internal/gateway", 6, "use-case"},
 	{"internal/grant", 6, "use-case"},
 	{"internal/identity", 6, "use-case"},
+	{"internal/infrastructure", 6, "use-case"},
 	{"internal/ingest", 6, "use-case"},
 	{"internal/matrix", 6, "use-case"},
 	{"internal/posture", 6, "use-case"},

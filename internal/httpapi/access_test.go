@@ -189,8 +189,11 @@ func TestEveryOperationBeforeTheSetUpIsFinished(t *testing.T) {
 
 func (m matrix) run(t *testing.T) {
 	for _, w := range []*world{&m.own, &m.foreign, &m.home} {
-		w.person, w.invitation = w.newPerson(t, m.r), w.newInvitation(t, m.r)
+		w.person, w.invitation, w.provider = w.newPerson(t, m.r), w.newInvitation(t, m.r), w.newProvider(t, m.r)
+		w.target = newTarget(t, m.r, m.r.name("hv"))
+		w.recording = w.newRecording(t, m.r)
 	}
+	hostThere(t, m.r)
 	all := operations(t, m.r)
 	if len(all) < 50 {
 		t.Fatalf("the description has %d operations", len(all))
@@ -281,8 +284,10 @@ func check(t *testing.T, op operation, c caller, whose string, a response, want 
 // ownRules are those of operations that decide by what the request holds: a
 // principal is the provider's matter or its tenant's.
 var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
+	"certify": holdsGrant, "open-console": holdsGrant,
 	"create-principal": managesPeople,
 	"revoke-principal": managesPeople, "invite": managesPeople, "revoke-invitation": managesPeople, "remove-person": managesPeople, "change-role": managesPeople,
+	"add-identity-provider": managesPeople, "remove-identity-provider": managesPeople,
 }
 
 // ofPeople reports whether the operation is about signing in, or about what a
@@ -290,6 +295,15 @@ var ownRules = map[string]func(by access.Principal, of place, settled bool) int{
 // caller may do. Tests of signing in call these for real.
 func ofPeople(op operation) bool {
 	return op.scope == "open" || (op.scope == "self" && op.OperationID != "whoami")
+}
+
+// holdsGrant: a grant is used by its holder alone, while it is in force. Whoever
+// may take access in an emergency holds one here.
+func holdsGrant(by access.Principal, of place, settled bool) int {
+	if may(by, access.BreakGlass, of, settled) {
+		return 0
+	}
+	return http.StatusConflict // the grant that is there is another's, and not in force
 }
 
 func managesPeople(by access.Principal, of place, settled bool) int {
@@ -304,7 +318,10 @@ var alsoFine = map[string][]int{
 	"extend-grant":  {http.StatusConflict},            // it is not in force
 	"approve-grant": {http.StatusConflict},            // there are no keys to sign it with
 
+	"open-console": {http.StatusUnprocessableEntity}, // there is no proxy, or the grant names no console
+
 	"sign-off-review": {http.StatusUnprocessableEntity}, "sign-off-provider-review": {http.StatusUnprocessableEntity}, // nothing was looked at
+	"add-identity-provider": {http.StatusUnprocessableEntity}, // nobody answers at the issuer
 }
 
 func same(t *testing.T, op operation, c caller, a response, aRef string, b response, bRef string) {

@@ -44,7 +44,7 @@ func (a *API) authenticate(next http.Handler) http.Handler {
 			return
 		}
 		r = a.withVisitor(r)
-		if signInPath(r.URL.Path) {
+		if signInPaths[r.URL.Path] {
 			if fromElsewhere(r) {
 				writeProblem(w, huma.Error403Forbidden("signing in is taken from the console's own pages only; this came from another site"))
 				return

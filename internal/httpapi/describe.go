@@ -157,6 +157,11 @@ var grantDocs = map[string]string{
 }
 
 var memberDocs = map[string]string{
+	"count":          "how many there were",
+	"looked_at":      "what was looked at, item by item",
+	"outcome":        "what the look brought to light",
+	"unused":         "rights that nobody uses",
+	"why":            "why it counts as unused",
 	"algorithm":      "ed25519 or webauthn",
 	"keys":           "the customer's keys",
 	"policies":       "signed policies",

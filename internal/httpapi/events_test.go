@@ -146,8 +146,7 @@ func TestWatchEndsWithTheRight(t *testing.T) {
 		t.Errorf("the stream of a session that was signed out went on for %s", took)
 	}
 	must[any](t, r, 200, request{method: "PATCH", path: w.path("/vms/" + w.vm.ID), token: w.owner.Token, body: api.ChangeVM{Declared: api.Declaration{Role: "web", Unmanaged: "an appliance"}}})
-	for event := ""; event != "verdict"; {
-		var ok bool
+	for event, ok := "", true; event != "verdict"; {
 		if event, _, ok = other.next(); !ok {
 			t.Fatal("a stream whose principal stands has ended")
 		}

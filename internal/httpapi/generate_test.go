@@ -35,9 +35,9 @@ type generator struct {
 func (w world) refs() map[string]string {
 	return map[string]string{
 		"tenant": w.tenant.ID, "vdc": w.vdc.ID, "vm": w.vm.ID, "contact": w.contact.ID, "subscription": w.subscription.ID,
-		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation,
+		"statement": w.attestation.ID, "agent": w.agent, "principal": w.viewer.ID, "person": w.person, "invitation": w.invitation, "provider": w.provider,
 		"decision": w.decision.ID, "grant": w.grant.ID,
-		"review": w.review, "incident": w.incident,
+		"review": w.review, "incident": w.incident, "target": w.target, "recording": w.recording,
 	}
 }
 
@@ -57,8 +57,8 @@ var uses = map[string]bool{
 	"withdraw-provider-waiver": true, "revoke-agent": true, "revoke-principal": true, "withdraw-decision": true, "sign-decision": true,
 	"approve-grant": true, "extend-grant": true, "notify-grant": true, "ask-grant": true, "answer-grant": true, "refuse-grant": true, "revoke-grant": true,
 	"close-grant": true, "acknowledge-grant": true, "dispute-grant": true,
-	"remove-person": true, "revoke-invitation": true,
-	"close-incident": true, "remove-provider-identity": true,
+	"remove-person": true, "revoke-invitation": true, "remove-identity-provider": true,
+	"close-incident": true, "remove-provider-identity": true, "delete-target": true, "certify": true, "open-console": true,
 }
 
 // request makes a request about the world, below the tenant of that reference.
@@ -71,6 +71,9 @@ func (g generator) request(w world, tenant string) request {
 	}
 	refs["kind"], refs["service"], refs["index"], refs["name"], refs["version"] = "vm.coverage", "hardening", "0", "iso27017-cld", "1.0.0"
 	refs["session"], refs["token"], refs["authenticator"] = "s-none", "k-none", "a-none"
+	if g.op.scope == "tenant" {
+		refs["session"] = w.recording
+	}
 	refs["duty"], refs["path"] = "CLD.9.5.2/C-4.4b", "checkpoint"
 	if g.op.OperationID == "refresh-vm" {
 		refs["vm"] = w.token.VMName // it has an agent
@@ -123,6 +126,10 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["incident"] = w.newIncident(g.t, g.r)
 	case "remove-provider-identity":
 		refs["identity"] = newIdentity(g.t, g.r)
+	case "delete-target":
+		refs["target"] = newTarget(g.t, g.r, g.r.name("hv"))
+	case "certify", "open-console":
+		refs["grant"] = w.emergency(g.t, g.r, g.by.token, false).ID
 	case "delete-contact":
 		refs["contact"] = w.newContact(g.t, g.r, "fresh").ID
 	case "end-subscription":
@@ -154,6 +161,8 @@ func (g generator) fresh(w world, refs map[string]string) {
 		refs["grant"] = w.emergency(g.t, g.r, g.r.support, true).ID
 	case "remove-person":
 		refs["person"] = w.newPerson(g.t, g.r)
+	case "remove-identity-provider":
+		refs["provider"] = w.newProvider(g.t, g.r)
 	case "revoke-invitation":
 		refs["invitation"] = w.newInvitation(g.t, g.r)
 	case "revoke-principal":
@@ -181,11 +190,17 @@ func (g generator) value(s *huma.Schema, name string, w world) any {
 		for _, p := range s.Required {
 			out[p] = g.value(s.Properties[p], p, w)
 		}
+		if g.op.OperationID == "create-target" {
+			return target(g.t, g.r.name("hv"))
+		}
 		if g.op.OperationID == "change-keys" {
 			out["add"], _ = g.known("add", w)
 		}
-		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" {
+		if g.op.OperationID == "create-principal" || g.op.OperationID == "invite" || g.op.OperationID == "change-role" || g.op.OperationID == "add-identity-provider" {
 			out["role"], out["tenant"] = string(access.CustomerViewer), w.tenant.ID
+		}
+		if g.op.OperationID == "add-identity-provider" {
+			delete(out, "role")
 		}
 		if g.op.OperationID == "change-role" {
 			delete(out, "tenant")
@@ -259,9 +274,16 @@ func (g generator) known(name string, w world) (any, bool) {
 	case "add":
 		public, _ := newPublic(g.t)
 		return []api.NewKey{{Algorithm: "ed25519", Public: public}}, true
+	case "target":
+		return hostAccess[0].Target, true
 	case "public_key":
+		if g.op.OperationID == "certify" {
+			return sshKey(g.t), true
+		}
 		return enrolment(g.t)["public_key"], true
-	case "login", "password", "invitation", "code", "client", "device", "provider":
+	case "issuer":
+		return "https://127.0.0.1:1", true
+	case "login", "password", "invitation", "code", "client", "device", "provider", "client_id":
 		return "wrong for everybody", true
 	case "credential":
 		return map[string]any{}, true

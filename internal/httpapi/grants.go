@@ -142,7 +142,7 @@ func (a *API) grants(c call, tenant string, q GrantQuery) (*list[api.Grant], err
 	var out *list[api.Grant]
 	err = a.cfg.Store.Read(c, func(tx *store.Tx) error {
 		items, err := tx.Grants(f)
-		n := grantNames{tx: tx, named: a.cfg.Identities.Named, people: map[string]string{}, tenants: map[string]string{}}
+		n := a.grantNames(tx)
 		out = paged(items, p.Limit, func(x store.Grant) string { return x.ID }, func(x store.Grant) api.Grant { return n.grant(x, a.cfg.Now()) })
 		return err
 	})
@@ -174,7 +174,7 @@ func (a *API) grantOut(c call) func(store.Grant, error) (*body[api.Grant], error
 		}
 		var out api.Grant
 		err = a.cfg.Store.Read(c, func(tx *store.Tx) error {
-			n := grantNames{tx: tx, named: a.cfg.Identities.Named, people: map[string]string{}, tenants: map[string]string{}}
+			n := a.grantNames(tx)
 			out = n.grant(x, a.cfg.Now())
 			return nil
 		})
@@ -187,6 +187,10 @@ type grantNames struct {
 	tx              *store.Tx
 	named           func(*store.Tx, string) (string, error)
 	people, tenants map[string]string
+}
+
+func (a *API) grantNames(tx *store.Tx) grantNames {
+	return grantNames{tx: tx, named: a.cfg.Identities.Named, people: map[string]string{}, tenants: map[string]string{}}
 }
 
 func (n grantNames) person(id string) string {

@@ -220,12 +220,13 @@ type world struct {
 	admin        api.Principal
 	viewer       api.Principal
 	// key is the owner's, and decision waits for its signature.
-	key      signing
-	decision api.Decision
-	grant    api.Grant
-	// person and invitation are made for the matrix of operations only.
-	person, invitation string
-	review, incident   string
+	key              signing
+	decision         api.Decision
+	grant            api.Grant
+	review, incident string
+	// The rest is made for the matrix of operations only.
+	person, invitation, provider string
+	target, recording            string
 }
 
 func (w world) path(rest string) string { return "/v1/tenants/" + w.tenant.ID + rest }

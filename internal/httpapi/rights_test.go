@@ -25,22 +25,26 @@ type mayDo struct {
 
 var roleRights = map[access.Role]mayDo{
 	access.CustomerOwner: {everywhere: `look read-contacts manage-people manage-keys manage-estate revoke-agents manage-contacts subscribe attest waive
-		set-policy sign-decision decide-access revoke-access watch-recording review handle-incidents schedule-reviews close-incidents`},
+		set-policy sign-decision decide-access revoke-access watch-recording review schedule-reviews close-incidents handle-incidents`},
 	access.CustomerAdministrator: {everywhere: `look read-contacts manage-estate revoke-agents manage-contacts subscribe attest set-policy sign-decision
-		revoke-access watch-recording review handle-incidents close-incidents`},
-	access.CustomerApprover: {everywhere: "look read-contacts waive sign-decision decide-access revoke-access watch-recording review handle-incidents close-incidents"},
+		revoke-access watch-recording review close-incidents handle-incidents`},
+	access.CustomerApprover: {everywhere: "look read-contacts waive sign-decision decide-access revoke-access watch-recording review close-incidents handle-incidents"},
 	access.CustomerViewer:   {everywhere: "look read-contacts"},
 	access.CustomerAuditor:  {everywhere: "look read-contacts watch-recording"},
 
 	access.ProviderAdministrator: {
 		everywhere: `look manage-tenants invite-owner manage-catalogue verify-ledger revoke-agents manage-contacts read-contacts attest request-access
 			break-glass revoke-access watch-recording handle-incidents`,
-		provider: "manage-people manage-keys manage-targets waive sign-decision review schedule-reviews rotate-ledger-key",
+		provider: "manage-people manage-keys manage-targets waive sign-decision review schedule-reviews close-incidents rotate-ledger-key",
 		home:     "manage-people manage-keys manage-estate subscribe waive set-policy sign-decision decide-access review schedule-reviews close-incidents",
 	},
 	access.ProviderOperator: {everywhere: "look manage-tenants invite-owner request-access manage-targets"},
 	access.ProviderSupport:  {everywhere: "look read-contacts manage-contacts request-access"},
-	access.ProviderSecurity: {everywhere: `look request-access break-glass revoke-access revoke-agents watch-recording verify-ledger handle-incidents`, provider: "review", home: "review"},
+	access.ProviderSecurity: {
+		everywhere: "look request-access break-glass revoke-access revoke-agents watch-recording verify-ledger handle-incidents",
+		provider:   "review",
+		home:       "review",
+	},
 	access.ProviderCompliance: {
 		everywhere: "look manage-catalogue attest verify-ledger read-contacts watch-recording",
 		provider:   "waive review",

@@ -33,7 +33,7 @@ func (a *API) Routes() []string { return slices.Sorted(slices.Values(a.mux.patte
 func (a *API) Unauthorized() []string {
 	return slices.DeleteFunc(a.Routes(), func(pattern string) bool {
 		_, path, _ := strings.Cut(pattern, " ")
-		return a.mux.ruled[pattern] || open[path] || descriptions[path] || a.mux.opened[pattern] && signInPath(path)
+		return a.mux.ruled[pattern] || open[path] || descriptions[path] || a.mux.opened[pattern] && signInPaths[path]
 	})
 }
 
@@ -48,7 +48,7 @@ func (a *API) Open() []string {
 		all[path] = true
 	}
 	for _, pattern := range a.mux.patterns {
-		if _, path, _ := strings.Cut(pattern, " "); signInPath(path) {
+		if _, path, _ := strings.Cut(pattern, " "); signInPaths[path] {
 			all[path] = true
 		}
 	}

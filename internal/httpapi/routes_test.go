@@ -9,14 +9,12 @@ import (
 )
 
 // openPaths are all that is served to whoever asks: the description of the API,
-// what agents call with credentials of their own, and signing in.
+// what agents call with credentials of their own, and what people sign in with.
 var openPaths = []string{
-	"/openapi.json", "/openapi.yaml",
-	"/v1/device/begin", "/v1/device/poll",
-	"/v1/enrol",
-	"/v1/join/look", "/v1/join/passkey/begin", "/v1/join/passkey/finish", "/v1/join/password",
-	"/v1/renew",
-	"/v1/sign-in", "/v1/sign-in/passkey/begin", "/v1/sign-in/passkey/finish", "/v1/sign-in/password", "/v1/sign-in/recovery", "/v1/sign-in/totp",
+	"/openapi.json", "/openapi.yaml", "/v1/agent/policies", "/v1/device/begin", "/v1/device/poll", "/v1/enrol",
+	"/v1/join/look", "/v1/join/passkey/begin", "/v1/join/passkey/finish", "/v1/join/password", "/v1/renew",
+	"/v1/sign-in", "/v1/sign-in/oidc/begin", "/v1/sign-in/oidc/callback", "/v1/sign-in/passkey/begin", "/v1/sign-in/passkey/finish",
+	"/v1/sign-in/password", "/v1/sign-in/recovery", "/v1/sign-in/totp",
 }
 
 // TestEveryRouteIsDecidedAbout: each route of the multiplexer has a rule or is

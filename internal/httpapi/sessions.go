@@ -157,7 +157,7 @@ func (a *API) sessionsOut(c call, recs []store.Recording) ([]api.Session, error)
 		if err != nil {
 			return err
 		}
-		n := grantNames{tx: tx, people: map[string]string{}, tenants: map[string]string{}}
+		n := a.grantNames(tx)
 		targets := map[string]string{}
 		for i, r := range recs {
 			if _, ok := targets[r.Target]; !ok {

@@ -134,6 +134,8 @@ func (a *API) signInProblem(ctx context.Context, err error) error {
 	case errors.As(err, &slowed):
 		return huma.ErrorWithHeaders(huma.NewError(http.StatusTooManyRequests, slowed.Error()),
 			http.Header{"Retry-After": {strconv.Itoa(int(slowed.After.Seconds()) + 1)}})
+	case errors.Is(err, identity.ErrNoFactor):
+		return huma.Error403Forbidden(identity.ErrNoFactor.Error())
 	case errors.Is(err, identity.ErrSignIn):
 		// Why is for the log: it tells whoever tries too much.
 		a.cfg.Log.InfoContext(ctx, "sign-in refused", "error", err)

@@ -79,15 +79,14 @@ func browser(agent string) string {
 	return name
 }
 
-// signInPath reports whether the path is served to people who have not signed
-// in yet.
-func signInPath(path string) bool {
-	for _, p := range []string{"/v1/sign-in", "/v1/device/begin", "/v1/device/poll"} {
-		if path == p {
-			return true
-		}
-	}
-	return strings.HasPrefix(path, "/v1/sign-in/") || strings.HasPrefix(path, "/v1/join/")
+// signInPaths lists what is served to people who have not signed in yet.
+var signInPaths = map[string]bool{
+	"/v1/sign-in":               true,
+	"/v1/sign-in/passkey/begin": true, "/v1/sign-in/passkey/finish": true,
+	"/v1/sign-in/password": true, "/v1/sign-in/totp": true, "/v1/sign-in/recovery": true,
+	"/v1/sign-in/oidc/begin": true, callbackPath: true,
+	"/v1/join/look": true, "/v1/join/password": true, "/v1/join/passkey/begin": true, "/v1/join/passkey/finish": true,
+	"/v1/device/begin": true, "/v1/device/poll": true,
 }
 
 // fromElsewhere reports whether a browser says that a page of another site
@@ -167,7 +166,7 @@ func (v visitor) entered(e identity.Entry) []http.Cookie {
 // before next answers.
 func (a *API) RotateSessions(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if c, err := r.Cookie(SessionCookie); err == nil && !signInPath(r.URL.Path) && r.URL.Path != "/v1/events" {
+		if c, err := r.Cookie(SessionCookie); err == nil && !signInPaths[r.URL.Path] && r.URL.Path != "/v1/events" {
 			fresh, err := a.cfg.Identities.Rotate(r.Context(), c.Value)
 			if err != nil {
 				a.cfg.Log.WarnContext(r.Context(), "a session keeps its secret for now", "error", err)

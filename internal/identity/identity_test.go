@@ -39,17 +39,22 @@ func (b *book) actions() string {
 	return strings.Join(all, " ")
 }
 
-type clock struct{ now time.Time }
+type clock struct {
+	now time.Time
+	// file is the database's.
+	file string
+}
 
 func setUp(t *testing.T) (*identity.Identities, *book, *clock) {
 	t.Helper()
-	b, c := &book{}, &clock{time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC)}
+	dsn := storetest.SQLite(t)
+	b, c := &book{}, &clock{time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC), strings.TrimPrefix(dsn, "sqlite://")}
 	keys, err := keyring.Open(filepath.Join(t.TempDir(), "master.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &identity.Identities{
-		Store: storetest.Open(t, storetest.SQLite(t)), Ledger: b, Now: func() time.Time { return c.now }, Keys: keys,
+		Store: storetest.Open(t, dsn), Ledger: b, Now: func() time.Time { return c.now }, Keys: keys,
 		Cost: identity.Cost{Memory: 8, Time: 1, Threads: 1},
 		Site: identity.Site{URL: "https://demarc.example", RPID: "demarc.example", Origins: []string{"https://demarc.example"}},
 	}, b, c

@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -158,8 +159,15 @@ func (i *Identities) mayEnrol(tx *store.Tx, by access.Principal) error {
 	if err != nil {
 		return err
 	}
-	if _, mfa := methods(all); mfa && !by.MFA {
+	kinds, mfa := methods(all)
+	if !mfa || by.MFA {
+		return nil
+	}
+	// A customer's identity provider need not ask for a second factor: whoever
+	// comes from there has shown all that there is.
+	s, err := tx.Session(by.Session)
+	if err == nil && (s.Method != byOIDC || slices.Contains(kinds, kindPasskey) || slices.Contains(kinds, kindTOTP)) {
 		return ErrAgain
 	}
-	return nil
+	return err
 }

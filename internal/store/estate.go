@@ -172,6 +172,12 @@ func (tx *Tx) VMs(tenant string, p Page) ([]estate.VM, error) {
 	return many(tx, q, "VMs", vmRow.vm)
 }
 
+// OwnVMs lists the VMs of the provider's own tenants: its hosts.
+func (tx *Tx) OwnVMs() ([]estate.VM, error) {
+	q := tx.db.NewSelect().Where("tenant_id IN (SELECT id FROM tenant WHERE own = 1)").Order("id")
+	return many(tx, q, "the provider's own hosts", vmRow.vm)
+}
+
 // UpdateVM writes state and declaration if the VM still has v.Version, and
 // raises the version. The database refuses an illegal move.
 func (tx *Tx) UpdateVM(v *estate.VM) error {

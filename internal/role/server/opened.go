@@ -10,6 +10,7 @@ import (
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/ledger"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
 )
@@ -41,6 +42,9 @@ func (s *Server) Identities() *identity.Identities { return s.s.identities }
 
 // Policy decides who may do what.
 func (s *Server) Policy() *authz.Policy { return s.s.policy }
+
+// Recorder records sessions.
+func (s *Server) Recorder() *recording.Recorder { return s.s.recorder }
 
 // Estate keeps the estate.
 func (s *Server) Estate() *tenancy.Estate { return s.s.estate }

@@ -29,6 +29,7 @@ import (
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/infrastructure"
 	"github.com/demarc/demarc/internal/ingest"
 	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/keyring"
@@ -321,6 +322,7 @@ func ownKinds() []evidence.Kind {
 		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
 		selfcheck.Kinds,
 		grant.Kinds,
+		infrastructure.Kinds,
 		overseerKinds(),
 	)
 }
@@ -369,9 +371,10 @@ func (s *server) openContract(ctx context.Context) error {
 			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
 			s.self,
 			s.openRights(),
+			infrastructure.Source{},
 			review.Source{}, s.over.incidents, s.over.privileges,
 			grant.Privileged{Sessions: sessions{}},
-			grant.Environments{Sessions: sessions{}},
+			grant.Environments{Sessions: sessions{}, Proofs: &grant.Proofs{}},
 		},
 		Observers: s.overseerObservers(),
 		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
