@@ -46,6 +46,7 @@ type commands struct {
 	Facts   factsCmd   `cmd:"" group:"estate" help:"Show the latest facts about a VM."`
 
 	Activity   activityCmd   `cmd:"" group:"audit" help:"What the provider did in a tenant, in words, newest first."`
+	Audit      auditCmd      `cmd:"" group:"audit" help:"Show that no session was without approval."`
 	Review     reviewCmd     `cmd:"" group:"audit" help:"Regular reviews of logs and networks: list, show, sign off, plan."`
 	Incident   incidentCmd   `cmd:"" group:"audit" help:"Incidents: list, close."`
 	Privileges privilegesCmd `cmd:"" group:"audit" help:"Rights that nobody uses, and roles wider than needed."`

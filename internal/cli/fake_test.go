@@ -39,8 +39,8 @@ func newFake() *fake {
 	f.estate()
 	f.contract()
 	f.audit()
-	f.decide()
 	f.access()
+	f.decide()
 	return f
 }
 

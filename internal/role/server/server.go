@@ -372,9 +372,9 @@ func (s *server) openContract(ctx context.Context) error {
 			s.self,
 			s.openRights(),
 			infrastructure.Source{},
-			review.Source{}, s.over.incidents, s.over.privileges,
-			grant.Privileged{Sessions: sessions{}},
-			grant.Environments{Sessions: sessions{}, Proofs: &grant.Proofs{}},
+			review.Source{}, s.over.incidents, s.over.privileges, s.over.auditor,
+			grant.Privileged{Sessions: sessions{s}},
+			grant.Environments{Sessions: sessions{s}, Proofs: &grant.Proofs{}},
 		},
 		Observers: s.overseerObservers(),
 		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
@@ -448,7 +448,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
 		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
-		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
+		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed, Auditor: s.over.auditor,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())
