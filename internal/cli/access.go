@@ -203,7 +203,7 @@ func showGrant(p *page, v api.Grant) {
 		p.head("History")
 	}
 	for _, e := range v.History {
-		p.text(2, "- "+strings.TrimSpace(clock(e.At)+"  "+e.What+" by "+e.Actor+" "+e.Decision))
+		p.text(2, "- "+strings.TrimSpace(clock(e.At)+" "+e.What+" by "+e.Actor+" "+e.Decision))
 		if e.Words != "" {
 			p.detail(4, e.Words)
 		}

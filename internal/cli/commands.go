@@ -21,14 +21,18 @@ type commands struct {
 	Explain explainCmd `cmd:"" group:"contract" help:"Say everything about one duty: who, whether, since when, on what evidence."`
 	Matrix  matrixCmd  `cmd:"" group:"contract" help:"Show who is responsible for what, now or at a past moment."`
 	Attest  attestCmd  `cmd:"" group:"contract" help:"State, under your name, that a duty is met."`
-	Waive   waiveCmd   `cmd:"" group:"contract" help:"Accept, under your name, that a duty is not met."`
+	Waive   waiveCmd   `cmd:"" group:"contract" help:"Propose to accept that a duty is not met, and sign it."`
 
 	Attestation statementsCmd   `cmd:"" group:"contract" help:"List or withdraw attestations."`
 	Waiver      statementsCmd   `cmd:"" group:"contract" help:"List or withdraw waivers."`
 	Sub         subscriptionCmd `cmd:"" name:"subscription" group:"contract" help:"Buy managed services, which move duties to the provider, and end them."`
 	Catalog     catalogCmd      `cmd:"" group:"contract" help:"The duties, and the catalogues that hold them."`
-	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: set, list."`
+	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: propose and sign, list."`
 	Services    servicesCmd     `cmd:"" group:"contract" help:"List the managed services."`
+
+	Key      keyCmd      `cmd:"" group:"contract" help:"Keys that the customer's decisions are signed with."`
+	Decision decisionCmd `cmd:"" group:"contract" help:"Decisions that take a customer's signature: list, show, submit, withdraw."`
+	Sign     signCmd     `cmd:"" group:"contract" help:"Sign a decision, after saying in words what it is."`
 
 	Session sessionCmd `cmd:"" group:"audit" help:"Recorded sessions of the provider's people: list, replay, verify."`
 	Target  targetCmd  `cmd:"" group:"estate" help:"What sessions of the provider's people can reach: add, list, remove."`

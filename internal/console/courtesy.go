@@ -2,6 +2,7 @@ package console
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/demarc/demarc/api"
 )
@@ -65,6 +66,9 @@ var (
 // actionsOf lists what a role may do somewhere.
 func actionsOf(role string) []string {
 	out := slices.Concat(tenantOffers[role], ownOffers[role], providerOffers[role])
+	if strings.HasPrefix(role, "provider-") {
+		out = append(out, "use-access") // with a grant
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
 }

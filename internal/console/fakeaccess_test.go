@@ -20,6 +20,7 @@ type fakeAccess struct {
 	keys        api.KeySet
 	sessions    []api.Session
 	cast        string
+	castFault   *api.Problem
 	watched     int
 	verdict     api.SessionVerification
 	activity    []api.Activity
@@ -223,6 +224,10 @@ func (f *fakeAPI) routeAccess() {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		a.watched++
+		if a.castFault != nil {
+			reply(w, a.castFault.Status, a.castFault)
+			return
+		}
 		w.Header().Set("Content-Type", "application/x-asciicast")
 		fmt.Fprint(w, a.cast)
 	})
@@ -314,7 +319,7 @@ func (f *fakeAPI) routeActs() {
 	take("POST /v1/account/tokens", 201, api.Token{ID: "to-2", Name: "x", Token: "dmp_secret"})
 	take("POST /v1/account/tokens/{id}/revoke", 200, api.Token{ID: "to-1"})
 	take("POST /v1/device/look", 200, api.DeviceWaiting{Code: "BCDF-GHJK", Client: "demarc on <laptop>", CreatedAt: f.now, Expires: f.now.Add(time.Minute)})
-	take("POST /v1/device/answer", 204, nil)
+	take("POST /v1/device/confirm", 204, nil)
 	f.mux.HandleFunc("/v1/sign-in", func(w http.ResponseWriter, r *http.Request) {
 		reply(w, 200, api.SignInMethods{Passkeys: true, Providers: []api.SignInProvider{{ID: "ip-1", Name: "Globex & Sons"}}})
 	})

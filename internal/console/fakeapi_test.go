@@ -38,6 +38,7 @@ type fakeAPI struct {
 	statements []api.NewStatement           // guarded by mu
 	bought     []api.NewSubscription        // guarded by mu
 	ended      []string                     // guarded by mu
+	waiting    []api.Waiting                // guarded by mu
 	refuse     *api.Problem                 // guarded by mu; answers every POST
 	down       *api.Problem                 // guarded by mu; answers everything
 	sites      []string                     // guarded by mu; Sec-Fetch-Site of every POST
@@ -235,7 +236,7 @@ func (f *fakeAPI) posture(q func(string) string) []api.Verdict {
 }
 
 func (f *fakeAPI) overview() api.Overview {
-	o := api.Overview{Controls: []api.ControlState{}}
+	o := api.Overview{Controls: []api.ControlState{}, Waiting: f.waiting}
 	for _, d := range f.duties {
 		i := slices.IndexFunc(o.Controls, func(s api.ControlState) bool { return s.Control == d.Control && s.Party == d.Party })
 		if i < 0 {

@@ -226,6 +226,15 @@ func (f *fakeAPI) change(duty, subject, verdict string) {
 	}
 }
 
+// tell sends an event to the watchers.
+func (f *fakeAPI) tell(name, data string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for w := range f.watchers {
+		w <- "event: " + name + "\ndata: " + data + "\n\n"
+	}
+}
+
 // cut ends every event stream.
 func (f *fakeAPI) cut() {
 	f.mu.Lock()

@@ -117,7 +117,11 @@ func (c *Console) changeKeys(v *visit) error {
 	case "ed25519":
 		var k api.NewKey
 		k.Algorithm, k.Name = "ed25519", strings.TrimSpace(page.Name)
-		if k.Public, err = publicKey(page.Public); err == nil && form.Get("recovery") != "" {
+		text := page.Public
+		if strings.Contains(text, "PRIVATE KEY") {
+			page.Public = "" // it is not shown again
+		}
+		if k.Public, err = publicKey(text); err == nil && form.Get("recovery") != "" {
 			recovery := append(asNew(set.Recovery), k)
 			in.Recovery, in.Threshold = &recovery, max(set.Threshold, min(2, len(recovery)))
 		} else {

@@ -94,8 +94,8 @@ func (c *Console) ledger(v *visit) error {
 	return nil
 }
 
-// knownNames are the names of tenants, and of principals for those who may
-// list them, by id.
+// knownNames are the names of tenants, and of the people and services that the
+// visitor may list, by id.
 func knownNames(v *visit) (map[string]string, error) {
 	out := map[string]string{v.me.ID: v.me.Name}
 	for t, err := range v.client.Tenants(v) {
@@ -112,6 +112,23 @@ func knownNames(v *visit) (map[string]string, error) {
 			return nil, err
 		}
 		out[p.ID] = p.Name
+	}
+	sides := []string{""}
+	if v.ofProvider() && v.tenant() != "" {
+		sides = append(sides, v.tenant())
+	}
+	for _, side := range sides {
+		for p, err := range v.client.People(v, side) {
+			if absent(err) {
+				break
+			}
+			if err != nil {
+				return nil, err
+			}
+			if p.Name != "" {
+				out[p.ID] = p.Name
+			}
+		}
 	}
 	return out, nil
 }

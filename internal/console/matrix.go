@@ -23,6 +23,11 @@ type matrixPage struct {
 	Verdicts       []verdictCount
 	Filter         matrixFilter
 	Moved, Split   int
+	// Waits are what waits for the visitor, Stores the stores that records wait for.
+	Waits  []waiting
+	Stores []api.Waiting
+	// NoKeys: nothing can be signed yet, and the visitor can change that.
+	NoKeys bool
 }
 
 // side sums up one side of the line: its chips by verdict.
@@ -102,6 +107,18 @@ func (c *Console) matrix(v *visit) error {
 		Filter:  matrixFilter{Text: strings.TrimSpace(q.Get("q")), Verdict: q.Get("verdict"), Level: q.Get("level"), Control: q.Get("control")},
 	}
 	page.fill(m, titles)
+	if page.Stores = titles.Waiting; page.Past == "" {
+		if page.Waits, err = v.waitsAt(m.Tenant); err != nil {
+			return err
+		}
+		if v.may("manage-keys", m.Tenant) {
+			keys, err := v.client.Keys(v, m.Tenant.Name)
+			if err != nil && !absent(err) {
+				return err
+			}
+			page.NoKeys = err == nil && len(keys.Keys) == 0
+		}
+	}
 	c.render(v, http.StatusOK, "matrix", m.Tenant.Name, page)
 	return nil
 }

@@ -28,6 +28,11 @@ type overviewPage struct {
 	More    int
 	Silent  []silentAgent
 	Entries []entryLine
+	// Waits are what waits for the visitor, Stores the stores that records wait for.
+	Waits  []waiting
+	Stores []api.Waiting
+	// SetUp: nobody administers the provider yet.
+	SetUp bool
 }
 
 // tenantCard sums up a tenant.
@@ -69,7 +74,13 @@ func (c *Console) overview(v *visit) error {
 	if err != nil {
 		return err
 	}
-	page.Counts = all.Counts
+	page.Counts, page.Stores = all.Counts, all.Waiting
+	if page.Waits, err = v.waitsAtHome(); err != nil {
+		return err
+	}
+	if page.SetUp, err = v.setUpOpen(); err != nil {
+		return err
+	}
 	slices.SortFunc(tenants, func(a, b api.Tenant) int { return strings.Compare(a.Name, b.Name) })
 	for _, t := range tenants {
 		if !strings.Contains(t.Name, strings.ToLower(page.Filter)) {

@@ -79,6 +79,16 @@ func (c *Console) peoplePage(v *visit) (*peoplePage, error) {
 		}
 		page.People = append(page.People, l)
 	}
+	// The safest role comes first, but for whoever is the first of a side.
+	switch {
+	case page.OwnerOnly:
+	case page.Tenant == "" && len(page.People) == 0:
+		page.Form.Role = "provider-administrator"
+	case page.Tenant == "":
+		page.Form.Role = "provider-auditor"
+	case len(page.People) > 0:
+		page.Form.Role = "customer-viewer"
+	}
 	for i, err := range v.client.Invitations(v, page.Tenant) {
 		if absent(err) {
 			break

@@ -50,15 +50,15 @@ func (c *Console) visitor(show func(*visit) error) http.Handler {
 		me, err := v.client.Whoami(v)
 		if err == nil {
 			v.me = me
+			if v.mustEnrol() {
+				http.Redirect(w, r, "/account", http.StatusSeeOther)
+				return
+			}
 			err = show(v)
 		}
 		if status(err) == http.StatusUnauthorized {
 			c.forget(w)
 			toLogin(w, r)
-			return
-		}
-		if status(err) == http.StatusForbidden && v.mustEnrol() {
-			http.Redirect(w, r, "/account", http.StatusSeeOther)
 			return
 		}
 		if err != nil {
@@ -67,14 +67,10 @@ func (c *Console) visitor(show func(*visit) error) http.Handler {
 	})
 }
 
-// mustEnrol reports whether the session can do nothing until the person has
-// added a second factor.
+// mustEnrol reports whether the session can do nothing, because a person of the
+// provider has no second factor yet.
 func (v *visit) mustEnrol() bool {
-	if !v.ofProvider() || v.r.URL.Path == "/account" {
-		return false
-	}
-	a, err := v.client.Account(v)
-	return err == nil && a.MustEnrol
+	return v.ofProvider() && v.me.Kind == "person" && !v.me.MFA && v.r.URL.Path != "/account" && !strings.HasPrefix(v.r.URL.Path, "/account/")
 }
 
 func notFound(*visit) error {

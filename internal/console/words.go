@@ -66,6 +66,7 @@ func vocabulary(a assets, now func() time.Time) template.FuncMap {
 		"duty":     func(tenant, id string) string { return dutyPath(tenant, id, api.Subject{}) },
 		"path":     pathOf,
 		"plural":   plural,
+		"amount":   amount,
 		"bar":      bar,
 		"bytes":    bytesWord,
 		"list":     func(s []string) string { return strings.Join(s, ", ") },
@@ -103,11 +104,28 @@ func tally(c api.Counts) string {
 
 func total(c api.Counts) int { return c.Met + c.NotMet + c.Unknown + c.NotApplicable + c.Waived }
 
+// amount is the title of n things, without the number: the plural is formed of
+// the first noun, as in "decisions to sign".
+func amount(n int, title string) string {
+	if n == 1 {
+		return title
+	}
+	for _, after := range []string{" to ", " that ", " of yours"} {
+		if noun, rest, ok := strings.Cut(title, after); ok {
+			return strings.TrimPrefix(plural(2, noun), "2 ") + after + rest
+		}
+	}
+	return strings.TrimPrefix(plural(2, title), "2 ")
+}
+
 func plural(n int, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	if strings.HasSuffix(one, "y") {
+	if strings.HasSuffix(one, "ss") {
+		return fmt.Sprintf("%d %ses", n, one)
+	}
+	if strings.HasSuffix(one, "y") && !strings.HasSuffix(one, "ay") && !strings.HasSuffix(one, "ey") {
 		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(one, "y"))
 	}
 	return fmt.Sprintf("%d %ss", n, one)

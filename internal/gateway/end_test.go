@@ -44,19 +44,32 @@ func (r *rig) open(key string) *terminal {
 
 func (r *rig) dial(key, user string) (*ssh.Client, error) {
 	r.t.Helper()
-	raw, err := os.ReadFile(key)
-	must(r.t, err)
-	signer, err := ssh.ParsePrivateKey(raw)
-	must(r.t, err)
-	line, err := os.ReadFile(key + "-cert.pub")
-	must(r.t, err)
-	cert, _, _, _, err := ssh.ParseAuthorizedKey(line)
-	must(r.t, err)
-	signer, err = ssh.NewCertSigner(cert.(*ssh.Certificate), signer)
+	signer, err := readSigner(key)
 	must(r.t, err)
 	return ssh.Dial("tcp", r.address, &ssh.ClientConfig{
 		User: user, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(r.authority.Gateway().PublicKey()),
 	})
+}
+
+// readSigner reads a key with its certificate.
+func readSigner(key string) (ssh.Signer, error) {
+	raw, err := os.ReadFile(key)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(raw)
+	if err != nil {
+		return nil, err
+	}
+	line, err := os.ReadFile(key + "-cert.pub")
+	if err != nil {
+		return nil, err
+	}
+	cert, _, _, _, err := ssh.ParseAuthorizedKey(line)
+	if err != nil {
+		return nil, err
+	}
+	return ssh.NewCertSigner(cert.(*ssh.Certificate), signer)
 }
 
 func (x *terminal) type_(text string) {

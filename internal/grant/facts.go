@@ -86,7 +86,11 @@ func (p Privileged) Facts(tx *store.Tx, _ evidence.Subject, now time.Time) ([]ev
 }
 
 // Environments is the source of the facts about tenants' environments.
-type Environments struct{ Sessions Sessions }
+type Environments struct {
+	Sessions Sessions
+	// Proofs, if not nil, spares proving the same grant again within a minute.
+	Proofs *Proofs
+}
 
 // Scope implements posture.Source.
 func (Environments) Scope() evidence.Scope { return evidence.ScopeTenant }
@@ -108,7 +112,7 @@ func (e Environments) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]
 	for _, x := range active {
 		out.Active++
 		if !x.BreakGlass {
-			fault, err := Unproven(tx, x, sets)
+			fault, err := e.Proofs.unproven(tx, x, sets, now)
 			if err != nil {
 				return nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/grant"
@@ -102,6 +103,33 @@ func TestSessionAfterRevocation(t *testing.T) {
 	if e := r.environment(t); len(e.OpenAfterExpiry) != 1 {
 		t.Errorf("%+v", e)
 	}
+}
+
+// A proof counts for a minute, and for the grant as it was.
+func TestProofsAge(t *testing.T) {
+	r := newRig(t)
+	x := r.grant(t, 60)
+	src := grant.Environments{Sessions: r, Proofs: &grant.Proofs{}}
+	look := func() int { return len(ask1[environment](t, r, src, acme).Unapproved) }
+	if n := look(); n != 0 {
+		t.Fatalf("%d are not proven", n)
+	}
+	// Somebody past the product takes the keys away.
+	if err := r.store.Write(t.Context(), func(tx *store.Tx) error {
+		other := decision.KeySet{Tenant: acme, Version: 2, Keys: []decision.Key{newKey(t, otto.ID).Key}}
+		return tx.InsertKeySet(&store.KeySet{KeySet: other, CreatedAt: start, By: otto.Actor()})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r.pass(59 * time.Second)
+	if n := look(); n != 0 {
+		t.Errorf("%d are not proven within the minute", n)
+	}
+	r.pass(time.Second)
+	if n := look(); n != 1 {
+		t.Errorf("a minute later %d are not proven", n)
+	}
+	r.is(t, x.ID, access.InForce)
 }
 
 // What is not as the customer signed it shows, whatever the grant says of itself.

@@ -3,6 +3,7 @@ package grant
 import (
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/demarc/demarc/internal/decision"
@@ -46,4 +47,40 @@ func keysAt(sets []store.KeySet, at time.Time) (keys decision.KeySet) {
 		}
 	}
 	return keys
+}
+
+// Proofs remembers for a minute which grants were proven, so that every move of
+// one does not prove all others anew. It is safe for concurrent use.
+type Proofs struct {
+	mu sync.Mutex
+	at map[string]proof // guarded by mu
+}
+
+type proof struct {
+	version int64
+	at      time.Time
+}
+
+func (p *Proofs) unproven(tx *store.Tx, x store.Grant, sets []store.KeySet, now time.Time) (string, error) {
+	if p == nil {
+		return Unproven(tx, x, sets)
+	}
+	p.mu.Lock()
+	was, ok := p.at[x.ID]
+	p.mu.Unlock()
+	if age := now.Sub(was.at); ok && was.version == x.Version && age >= 0 && age < again {
+		return "", nil
+	}
+	fault, err := Unproven(tx, x, sets)
+	if err != nil || fault != "" {
+		return fault, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	const most = 100_000
+	if p.at == nil || len(p.at) >= most {
+		p.at = map[string]proof{}
+	}
+	p.at[x.ID] = proof{x.Version, now}
+	return "", nil
 }

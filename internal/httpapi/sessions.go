@@ -12,7 +12,6 @@ import (
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/api/cast"
 	"github.com/demarc/demarc/internal/access"
-	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/store"
 )
@@ -69,10 +68,14 @@ func (a *API) session(c call, id string) (rec store.Recording, err error) {
 
 func (a *API) verifySession(c call, rec store.Recording) (recording.Verification, error) {
 	v, err := a.cfg.Recorder.Verify(c, rec)
+	return v, elsewhere(rec, err)
+}
+
+func elsewhere(rec store.Recording, err error) error {
 	if errors.Is(err, recording.ErrElsewhere) {
-		return v, huma.Error409Conflict("the recording is kept by another server of this installation (" + rec.Server + "): ask that one")
+		return huma.Error409Conflict("the recording is kept by another server of this installation (" + rec.Server + "): ask that one")
 	}
-	return v, err
+	return err
 }
 
 // SessionCast is the input of watch-session.
@@ -88,24 +91,12 @@ func (a *API) watchSession(c call, in *SessionCast) (*huma.StreamResponse, error
 	if err != nil {
 		return nil, err
 	}
-	v, err := a.verifySession(c, rec)
-	if err != nil {
-		return nil, err
+	file, err := a.cfg.Recorder.View(c, c.by, rec)
+	if damaged, ok := errors.AsType[*recording.Damaged](err); ok {
+		return nil, huma.Error409Conflict("the recording is not what was sealed, so it is not shown: " + damaged.Error())
 	}
-	if v.Fault != "" {
-		return nil, huma.Error409Conflict("the recording is not what was sealed, so it is not shown: " + v.Fault + "; 'demarc session verify " + rec.ID + "' says where")
-	}
-	file, err := a.cfg.Recorder.Open(rec, v)
 	if err != nil {
-		return nil, err
-	}
-	err = a.cfg.Store.Write(c, func(tx *store.Tx) error {
-		_, err := a.cfg.Ledger.Append(tx, ledger.Entry{Time: a.cfg.Now(), Tenant: rec.Tenant, Actor: c.by.Actor(), Action: "session.view", Subject: "session/" + rec.ID})
-		return err
-	})
-	if err != nil {
-		file.Close()
-		return nil, err
+		return nil, elsewhere(rec, err)
 	}
 	return &huma.StreamResponse{Body: func(hc huma.Context) {
 		defer file.Close()

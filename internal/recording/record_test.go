@@ -133,7 +133,7 @@ func child(dsn, dir string) {
 			os.Exit(4)
 		}
 		os.Stdout.WriteString(strconv.FormatInt(at.UnixMilli(), 10) + "\n")
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/demarc/demarc/api/cast"
@@ -68,6 +69,7 @@ type Recorder struct {
 	cfg    Config
 	server string
 	kick   chan struct{}
+	lag    atomic.Int64 // see Lag
 
 	mu   sync.Mutex
 	live map[string]*Recording // guarded by mu

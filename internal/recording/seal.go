@@ -23,6 +23,9 @@ type segment struct {
 	fault  error
 }
 
+// slow is how long sealing takes where something is wrong with disk or ledger.
+const slow = 500 * time.Millisecond
+
 // wake seals soon.
 func (r *Recorder) wake() {
 	select {
@@ -75,10 +78,17 @@ func (r *Recorder) all() []*Recording {
 // seal writes a segment of each recording that has something new, then the
 // ledger entries of all in one transaction. What cannot be sealed ends.
 func (r *Recorder) seal(ctx context.Context) {
+	began := time.Now()
 	segments := r.segments()
 	if len(segments) == 0 {
 		return
 	}
+	written := time.Since(began)
+	defer func() {
+		if took := time.Since(began); took > slow {
+			r.cfg.Log.Warn("sealing recordings is slow, and sessions wait for it", "sessions", len(segments), "took", took, "writing", written)
+		}
+	}()
 	deadline := time.Now().Add(giveUp)
 	for {
 		err := r.commit(context.WithoutCancel(ctx), segments)
@@ -212,12 +222,29 @@ func (s segment) settle() {
 		s.Recording.chain = chain(s.ID, s.number, s.Recording.chain, s.end, s.digest)
 		s.Recording.end = s.end
 	}
+	if !s.oldest.IsZero() {
+		s.recorder.waited(time.Since(s.oldest))
+	}
 	s.oldest = time.Time{}
 	if s.size > s.end || len(s.buf) > 0 {
 		s.oldest = s.until
 	}
 	s.sealed.Broadcast()
 }
+
+// waited notes how long an event waited to be sealed.
+func (r *Recorder) waited(d time.Duration) {
+	for {
+		former := r.lag.Load()
+		if int64(d) <= former || r.lag.CompareAndSwap(former, int64(d)) {
+			return
+		}
+	}
+}
+
+// Lag is the longest time that anything recorded since the server started has
+// waited to be sealed: what a kill at the worst moment would have lost.
+func (r *Recorder) Lag() time.Duration { return time.Duration(r.lag.Load()) }
 
 // release forgets a recording that has ended.
 func (r *Recorder) release(s segment) {

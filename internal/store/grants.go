@@ -269,10 +269,10 @@ func (tx *Tx) Grants(f GrantFilter) ([]Grant, error) {
 		q = q.Where("holder_id = ?", f.Holder)
 	}
 	if len(f.States) > 0 {
-		q = q.Where("state IN (?)", bun.In(f.States))
+		q = q.Where("state IN (?)", bun.List(f.States))
 	}
 	if len(f.Notices) > 0 {
-		q = q.Where("notice IN (?)", bun.In(f.Notices))
+		q = q.Where("notice IN (?)", bun.List(f.Notices))
 	}
 	if f.Before != "" {
 		q = q.Where("id < ?", f.Before)

@@ -62,17 +62,18 @@
     resize(cols, rows) {
       cols = clamp(cols | 0, 1, most.cols);
       rows = clamp(rows | 0, 1, most.rows);
-      const fit = (lines) => {
-        while (lines.length > rows) lines.shift();
+      // What lies below the cursor goes first, then what is above.
+      const fit = (lines, y) => {
+        while (lines.length > rows) { if (lines.length - 1 > y) lines.pop(); else { lines.shift(); y--; } }
         while (lines.length < rows) lines.push({ text: [], style: [] });
         for (const l of lines) {
           l.text.length = l.style.length = Math.min(l.text.length, cols);
           while (l.text.length < cols) { l.text.push(" "); l.style.push(plain); }
         }
       };
-      this.y = clamp(this.y - Math.max(this.lines.length - rows, 0), 0, rows - 1);
-      fit(this.lines);
-      if (this.other) fit(this.other);
+      fit(this.lines, this.y);
+      if (this.other) fit(this.other, this.saved[1]);
+      this.y = clamp(this.y, 0, rows - 1);
       this.cols = cols;
       this.rows = rows;
       this.x = clamp(this.x, 0, cols - 1);
@@ -310,7 +311,7 @@
     draw(pre) {
       while (pre.childElementCount > this.rows) pre.lastElementChild.remove();
       while (pre.childElementCount < this.rows) { pre.append(document.createElement("span")); this.all(); }
-      for (const y of this.dirty) if (y < this.rows) pre.children[y].replaceChildren(...this.runs(y), "\n");
+      for (const y of this.dirty) if (y < this.rows) pre.children[y].replaceChildren(...this.runs(y));
       this.dirty.clear();
     }
 

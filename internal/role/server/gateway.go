@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -110,6 +111,40 @@ func (p gatewayPeople) Standing(tx *store.Tx, id string) (access.Principal, erro
 		err = fmt.Errorf("person %q of the provider: %w", id, store.ErrNotFound)
 	}
 	return who, err
+}
+
+// liveSessions are the sessions that are open now, as far as it is known: a
+// server that was killed closes its own when it starts again.
+func (s *server) liveSessions(tx *store.Tx, tenant string) ([]grant.Session, error) {
+	var failing []string
+	if s.recorder != nil {
+		failing = s.recorder.Failing()
+	}
+	var out []grant.Session
+	for page := (store.Page{Limit: store.MaxPage}); ; {
+		open, err := tx.Recordings(store.RecordingFilter{Tenant: tenant, State: "open"}, page)
+		if err != nil {
+			return nil, err
+		}
+		ids := make([]string, len(open))
+		for i, r := range open {
+			ids[i] = r.ID
+		}
+		sealed, err := tx.LastSegments(ids)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range open {
+			_, kept := sealed[r.ID]
+			out = append(out, grant.Session{
+				ID: r.ID, Tenant: r.Tenant, Grant: r.Grant, Recorded: kept && !slices.Contains(failing, r.ID), Began: r.Started,
+			})
+		}
+		if len(open) < page.Limit {
+			return out, nil
+		}
+		page.After = open[len(open)-1].ID
+	}
 }
 
 // guests knows the addresses of customers' VMs by what their agents report.

@@ -52,31 +52,9 @@ func (s *server) dismiss(tx *store.Tx, by access.Principal, c store.Credential) 
 
 // sessions knows live sessions by their recordings: there is no session that is
 // not recorded from its first byte on.
-type sessions struct{}
+type sessions struct{ s *server }
 
 // Live implements grant.Sessions.
-func (sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) {
-	var out []grant.Session
-	for p := (store.Page{Limit: store.MaxPage}); ; {
-		open, err := tx.Recordings(store.RecordingFilter{Tenant: tenant, State: "open"}, p)
-		if err != nil {
-			return nil, err
-		}
-		ids := make([]string, len(open))
-		for i, r := range open {
-			ids[i] = r.ID
-		}
-		sealed, err := tx.LastSegments(ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range open {
-			_, kept := sealed[r.ID]
-			out = append(out, grant.Session{ID: r.ID, Tenant: r.Tenant, Grant: r.Grant, Recorded: kept, Began: r.Started})
-		}
-		if len(open) < p.Limit {
-			return out, nil
-		}
-		p.After = open[len(open)-1].ID
-	}
+func (l sessions) Live(tx *store.Tx, tenant string) ([]grant.Session, error) {
+	return l.s.liveSessions(tx, tenant)
 }
