@@ -17,9 +17,9 @@ import (
 
 // customer makes a customer's tenant with a VDC "main" and an owner, and
 // returns the server as the owner sees it.
-func (s *server) customer(name string) *server {
+func (s *server) customer(name string, flags ...string) *server {
 	s.t.Helper()
-	s.demarc("tenant", "create", name)
+	s.demarc(append([]string{"tenant", "create", name}, flags...)...)
 	s.demarc("vdc", "create", "main", "--tenant", name)
 	v, err := s.client.Invite(s.t.Context(), api.NewInvitation{Name: "Ana Lima", Mail: "ana@" + name + ".example", Role: "customer-owner", Tenant: name})
 	if err != nil {
@@ -266,4 +266,60 @@ func TestProviderIsSeen(t *testing.T) {
 	if !strings.Contains(text, "every one is explained") || !strings.Contains(text, "platform events") {
 		t.Errorf("audit:\n%s", text)
 	}
+}
+
+// TestLoginPastTheGateway lets somebody log in on a hypervisor without a
+// session: the audit of every customer shows it, and the duty turns.
+//
+//demarc:duty CLD.13.1.4/P-7.2a
+func TestLoginPastTheGateway(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	acme := s.customer("acme")
+	home := s.customer("home", "--own")
+	root, dir := t.TempDir(), t.TempDir()
+	writeHost(t, root, "good")
+	home.enrol("home", "hv-1", dir, root)
+	p := s.agent(dir, root)
+	t.Cleanup(func() { p.end(t) })
+	s.expect("", "CLD.13.1.4/P-7.2a", "unknown", "there is no fact network.changes")
+	s.demarc("target", "add", "hv-1", "--host", "192.0.2.10", "--host-key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAILbPvQHsvKYXBWsqRFCgrRtLCgXtdcpz4C5qmKAWyM1i", "--yes")
+	home.expect("home", "CLD.13.1.4/C-7.2b", "not-met", "not reviewed")
+	home.demarc("review", "sign-off", "network", "--tenant", "home", "--all", "--yes")
+	within(t, 3*patience, "the hosts are as they were reviewed", func() string {
+		if v := s.ofProvider("CLD.13.1.4/P-7.2a"); v.Verdict != "met" {
+			return v.Verdict + ": " + v.Reason
+		}
+		return ""
+	})
+	if text := acme.demarc("audit", "sessions", "--tenant", "acme"); !strings.Contains(text, "every one is explained") {
+		t.Errorf("audit before:\n%s", text)
+	}
+
+	logged := readFile(t, root, "var/log/auth.log")
+	place(t, root, "var/log/auth.log", logged+time.Now().UTC().Format(time.RFC3339)+" hv-1 sshd[812]: Accepted password for root from 198.51.100.77 port 50000 ssh2\n")
+	home.demarc("agent", "refresh", "hv-1", "--tenant", "home")
+	eventually(t, "the audit shows the login", func() string {
+		out, errs, err := acme.try("audit", "sessions", "--tenant", "acme")
+		if err == nil || !strings.Contains(out, "no session of the gateway: as root from 198.51.100.77 by password") || !strings.Contains(errs, "1 session or login is not explained") {
+			return out + errs
+		}
+		return ""
+	})
+	within(t, 3*patience, "the duty", func() string {
+		if v := s.ofProvider("CLD.13.1.4/P-7.2a"); v.Verdict != "not-met" || !strings.Contains(v.Reason, "login on hv-1") {
+			return v.Verdict + ": " + v.Reason
+		}
+		return ""
+	})
+}
+
+// ofProvider is how a duty of the provider stands.
+func (s *server) ofProvider(duty string) (v api.Verdict) {
+	s.t.Helper()
+	var list []api.Verdict
+	if s.ask(&list, "posture", "--duty", duty); len(list) == 1 {
+		v = list[0]
+	}
+	return v
 }

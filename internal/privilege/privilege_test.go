@@ -82,7 +82,10 @@ func days(n int) time.Time { return noon.AddDate(0, 0, -n) }
 // who adds a principal that is so many days old, and what it did how many days ago.
 func (r *rig) who(id string, role access.Role, age int, did map[string]int) {
 	r.Helper()
-	p := access.Principal{ID: id, Name: "Name of " + id, Role: role, Tenant: "t-1", Kind: access.Service}
+	p := access.Principal{ID: id, Name: "Name of " + id, Role: role, Tenant: "t-1", Kind: access.Person}
+	if strings.HasPrefix(id, "p-program") {
+		p.Kind = access.Service
+	}
 	r.write(func(tx *store.Tx) error {
 		if err := tx.InsertPrincipal(store.Credential{Principal: p, CreatedAt: days(age)}); err != nil {
 			return err
@@ -131,11 +134,13 @@ func report(r *rig) {
 	r.who("p-never", access.CustomerApprover, 300, nil)
 	r.who("p-looks", access.CustomerViewer, 300, map[string]int{"session.start": 3})
 	r.who("p-new", access.CustomerAdministrator, 10, nil)
+	r.who("p-program-reads", access.CustomerViewer, 300, nil)
+	r.who("p-program-idle", access.CustomerAdministrator, 300, nil)
 	r.who("p-revoked", access.CustomerAdministrator, 300, nil)
 	r.write(func(tx *store.Tx) error { return tx.RevokePrincipal("p-revoked", noon) })
 	unused, wide := r.report()
 	want := []string{
-		"customer-administrator/p-idle: " + idle, "customer-approver/p-never: " + resting, "customer-viewer/p-gone: " + resting,
+		"customer-administrator/p-idle: " + idle, "customer-administrator/p-program-idle: " + idle, "customer-approver/p-never: " + resting, "customer-viewer/p-gone: " + resting,
 	}
 	if !slices.Equal(unused, want) {
 		r.Errorf("unused: %q, want %q", unused, want)
