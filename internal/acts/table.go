@@ -58,9 +58,6 @@ var table = map[string]Act{
 	"device.confirm":           {Words: "let a command line sign in"},
 	"device.refuse":            {Words: "refused to let a command line sign in"},
 
-	"identity-provider.create": {Words: "let people sign in at an identity provider", Needs: access.ManagePeople},
-	"identity-provider.remove": {Words: "ended that people sign in at an identity provider", Needs: access.ManagePeople},
-
 	// Ledger.
 	"ledger.key.begin":  {Words: "began to sign the ledger"},
 	"ledger.key.rotate": {Words: "began to sign the ledger with a new key", Needs: access.RotateLedgerKey},
