@@ -48,6 +48,7 @@ func programs() cli.Programs {
 		},
 		Validate: verify.Catalogue,
 		Duties:   verify.Duties,
+		Approval: verify.Approval,
 	}
 }
 

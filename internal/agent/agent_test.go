@@ -31,23 +31,28 @@ type installation struct {
 	bus  *bus.Bus
 	http *httptest.Server
 
-	mu      sync.Mutex // guards what follows
-	tokens  map[string]bool
-	keys    map[string]string // public key by agent
-	revoked map[string]bool
-	ttl     time.Duration
-	renewed int
+	mu         sync.Mutex // guards what follows
+	tokens     map[string]bool
+	publicKeys map[string]string // by agent
+	revoked    map[string]bool
+	ttl        time.Duration
+	renewed    int
 	// loseAnswer makes the next enrolment succeed without the agent hearing of it.
 	loseAnswer bool
+	// keys and policies are what the server says that the customer signed.
+	keys     json.RawMessage
+	policies []json.RawMessage
+	asked    int
 }
 
 func newInstallation(t testing.TB) *installation {
 	t.Helper()
-	in := &installation{t: t, ca: bustest.NewAuthority(t), tokens: map[string]bool{}, keys: map[string]string{}, revoked: map[string]bool{}, ttl: time.Hour}
+	in := &installation{t: t, ca: bustest.NewAuthority(t), tokens: map[string]bool{}, publicKeys: map[string]string{}, revoked: map[string]bool{}, ttl: time.Hour}
 	in.bus = bustest.Open(t, bustest.Config(t, in.ca))
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/enrol", in.enrol)
 	mux.HandleFunc("POST /v1/renew", in.renew)
+	mux.HandleFunc("POST /v1/agent/policies", in.givePolicies)
 	in.http = httptest.NewUnstartedServer(mux)
 	in.http.TLS = in.ca.ServerTLS()
 	in.http.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
@@ -78,7 +83,7 @@ func (in *installation) enrol(w http.ResponseWriter, r *http.Request) {
 	}
 	parsed, _ := wire.ParseToken(token)
 	in.mu.Lock()
-	in.keys[parsed.ID] = req.PublicKey
+	in.publicKeys[parsed.ID] = req.PublicKey
 	lose := in.loseAnswer
 	in.loseAnswer = false
 	if lose {
@@ -95,7 +100,7 @@ func (in *installation) renew(w http.ResponseWriter, r *http.Request) {
 	var req wire.RenewRequest
 	err := json.NewDecoder(r.Body).Decode(&req)
 	in.mu.Lock()
-	key, revoked := in.keys[req.Agent], in.revoked[req.Agent]
+	key, revoked := in.publicKeys[req.Agent], in.revoked[req.Agent]
 	in.renewed++
 	in.mu.Unlock()
 	if err != nil || req.Verify(key) != nil || revoked {
@@ -113,7 +118,7 @@ func problem(w http.ResponseWriter, status int, detail string) {
 
 func (in *installation) answer(w http.ResponseWriter, agent string) {
 	in.mu.Lock()
-	key, ttl := in.keys[agent], in.ttl
+	key, ttl, history := in.publicKeys[agent], in.ttl, in.keys
 	in.mu.Unlock()
 	jwt, expires, err := in.bus.IssueAgent(context.Background(), "tenant-1", agent, key, ttl)
 	if err != nil {
@@ -121,7 +126,7 @@ func (in *installation) answer(w http.ResponseWriter, agent string) {
 		return
 	}
 	json.NewEncoder(w).Encode(wire.Identity{Agent: agent, Tenant: "tenant-1", VM: "vm-1", VMName: "web", JWT: jwt, ExpiresAt: expires,
-		BusURLs: in.bus.URLs(), CA: string(in.ca.PEM)})
+		BusURLs: in.bus.URLs(), CA: string(in.ca.PEM), Keys: history})
 }
 
 // enrolled returns the directory of an enrolled agent.
@@ -408,12 +413,12 @@ func TestEnrolmentWhoseAnswerGotLostIsRepeatedWithTheSameKey(t *testing.T) {
 	if _, err := Enrol(t.Context(), o); err == nil {
 		t.Fatal("enrolled without an answer")
 	}
-	first := in.keys["agent-1"]
+	first := in.publicKeys["agent-1"]
 	id, err := Enrol(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first == "" || in.keys["agent-1"] != first {
+	if first == "" || in.publicKeys["agent-1"] != first {
 		t.Error("the second attempt came with another key")
 	}
 	if key, err := id.key(); err != nil {

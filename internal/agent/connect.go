@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -120,7 +121,7 @@ func (l *link) trouble(what string, err error) {
 
 func (l *link) note(m *nats.Msg) {
 	var n wire.Note
-	if err := json.Unmarshal(m.Data, &n); err != nil || n.Type != wire.NoteRefresh && n.Type != wire.NoteResync {
+	if err := json.Unmarshal(m.Data, &n); err != nil || !slices.Contains([]string{wire.NoteRefresh, wire.NoteResync, wire.NotePolicy}, n.Type) {
 		l.log.Warn("a note is not understood and ignored", slog.Int("bytes", len(m.Data)))
 		return
 	}

@@ -46,6 +46,8 @@ func TestMain(m *testing.M) {
 		err = serverProcess(ctx, dir)
 	case "agent":
 		err = agentProcess(ctx, dir)
+	case "customer":
+		err = customerProcess(ctx, dir)
 	default:
 		os.Exit(m.Run())
 	}

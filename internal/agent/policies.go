@@ -159,7 +159,8 @@ func (p *policies) receive(answer wire.Policies) error {
 			refused = append(refused, refusal(s, claimed(s), err))
 		}
 	}
-	if !reflect.DeepEqual(was, next) {
+	same := reflect.DeepEqual(was, next)
+	if !same {
 		if err := next.save(p.dir); err != nil {
 			return errors.Join(err, errors.New("a policy that cannot be kept is not obeyed"))
 		}
@@ -172,6 +173,8 @@ func (p *policies) receive(answer wire.Policies) error {
 		for _, r := range refused {
 			p.log.Warn("policy refused", slog.String("service", r.Service), slog.String("decision", r.Decision), slog.String("reason", r.Reason))
 		}
+	}
+	if !told || !same {
 		p.changed()
 	}
 	p.look()

@@ -67,7 +67,7 @@ func TestRevokedAgentSaysSoAndAsksSeldom(t *testing.T) {
 	rc.kind("tick")
 	in.mu.Lock()
 	in.revoked["agent-1"] = true
-	key := in.keys["agent-1"]
+	key := in.publicKeys["agent-1"]
 	in.mu.Unlock()
 	if err := in.bus.RevokeAgent(t.Context(), "tenant-1", key); err != nil {
 		t.Fatal(err)

@@ -56,10 +56,11 @@ func Run(ctx context.Context, cfg Config) error {
 	rep.creds = newCredentials(cfg.Dir, id, cfg.Log, rep.changed)
 	rep.link = &link{creds: rep.creds, log: cfg.Log, onNote: rep.onNote}
 	rep.publisher = &publisher{spool: sp, send: rep.link.request, log: cfg.Log, changed: rep.changed, retry: make(chan struct{}, 1)}
-	rep.link.onConnect = rep.publisher.again
 	if rep.policies, err = openPolicies(cfg.Dir, rep.creds, cfg.Log, rep.changed, rep.policyChanged); err != nil {
 		return errors.Join(err, sp.Close())
 	}
+	// Notes that came while there was no connection are lost.
+	rep.link.onConnect = func() { rep.publisher.again(); rep.policies.ask() }
 	host := service.Host{Root: cfg.Root, Dir: filepath.Join(cfg.Dir, "state"), Log: cfg.Log, Emit: rep.emit.emit}
 	for _, o := range cfg.Observers {
 		host.Policy = func() (json.RawMessage, int64) { return rep.policies.of(o.Name()) }

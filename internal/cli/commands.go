@@ -21,14 +21,18 @@ type commands struct {
 	Explain explainCmd `cmd:"" group:"contract" help:"Say everything about one duty: who, whether, since when, on what evidence."`
 	Matrix  matrixCmd  `cmd:"" group:"contract" help:"Show who is responsible for what, now or at a past moment."`
 	Attest  attestCmd  `cmd:"" group:"contract" help:"State, under your name, that a duty is met."`
-	Waive   waiveCmd   `cmd:"" group:"contract" help:"Accept, under your name, that a duty is not met."`
+	Waive   waiveCmd   `cmd:"" group:"contract" help:"Propose to accept that a duty is not met, and sign it."`
 
 	Attestation statementsCmd   `cmd:"" group:"contract" help:"List or withdraw attestations."`
 	Waiver      statementsCmd   `cmd:"" group:"contract" help:"List or withdraw waivers."`
 	Sub         subscriptionCmd `cmd:"" name:"subscription" group:"contract" help:"Buy managed services, which move duties to the provider, and end them."`
 	Catalog     catalogCmd      `cmd:"" group:"contract" help:"The duties, and the catalogues that hold them."`
-	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: set, list."`
+	Policy      policyCmd       `cmd:"" group:"contract" help:"Policies of services: propose and sign, list."`
 	Services    servicesCmd     `cmd:"" group:"contract" help:"List the managed services."`
+
+	Key      keyCmd      `cmd:"" group:"contract" help:"Keys that the customer's decisions are signed with."`
+	Decision decisionCmd `cmd:"" group:"contract" help:"Decisions that take a customer's signature: list, show, submit, withdraw."`
+	Sign     signCmd     `cmd:"" group:"contract" help:"Sign a decision, after saying in words what it is."`
 
 	Session sessionCmd `cmd:"" group:"audit" help:"Recorded sessions of the provider's people: list, replay, verify."`
 	Target  targetCmd  `cmd:"" group:"estate" help:"What sessions of the provider's people can reach: add, list, remove."`
@@ -42,6 +46,7 @@ type commands struct {
 	Facts   factsCmd   `cmd:"" group:"estate" help:"Show the latest facts about a VM."`
 
 	Activity   activityCmd   `cmd:"" group:"audit" help:"What the provider did in a tenant, in words, newest first."`
+	Audit      auditCmd      `cmd:"" group:"audit" help:"Show that no session was without approval."`
 	Review     reviewCmd     `cmd:"" group:"audit" help:"Regular reviews of logs and networks: list, show, sign off, plan."`
 	Incident   incidentCmd   `cmd:"" group:"audit" help:"Incidents: list, close."`
 	Privileges privilegesCmd `cmd:"" group:"audit" help:"Rights that nobody uses, and roles wider than needed."`
@@ -59,7 +64,10 @@ type commands struct {
 
 	Status  statusCmd  `cmd:"" group:"client" help:"Server, duties, ledger and agents at a glance."`
 	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you, and what you may do."`
-	Login   loginCmd   `cmd:"" group:"client" help:"Keep a server and a token in the profile."`
-	Token   tokenCmd   `cmd:"" group:"client" help:"Principals and their tokens: create, list, revoke."`
+	Login   loginCmd   `cmd:"" group:"client" help:"Sign in, and keep server and token in the profile."`
+	Logout  logoutCmd  `cmd:"" group:"client" help:"End the token of the profile and forget it."`
+	Join    joinCmd    `cmd:"" group:"client" help:"Accept an invitation with a password and an authenticator app."`
+	Person  personCmd  `cmd:"" group:"client" help:"People: invite, list, change their role, remove."`
+	Token   tokenCmd   `cmd:"" group:"client" help:"Tokens: add your own, create those of services, list, revoke."`
 	Version versionCmd `cmd:"" group:"client" help:"Version of this program."`
 }

@@ -110,18 +110,21 @@ func (f *fake) contract() {
 	})
 	for _, of := range []string{"attestation", "waiver"} {
 		m.HandleFunc("GET /v1/tenants/{t}/"+of+"s", answer(page1[api.Statement]()))
-		m.HandleFunc("POST /v1/tenants/{t}/"+of+"s", func(w http.ResponseWriter, r *http.Request) {
-			if in, ok := receive[api.NewStatement](w, r); ok {
-				send(w, 201, api.Statement{ID: "x1", Type: of, Duty: in.Duty, Subject: api.Subject{Scope: "vm", ID: in.VM, Name: in.VM},
-					By: "ana", Text: in.Text, Attachments: in.Attachments, CreatedAt: instant, Effective: instant, Expires: in.Expires, InForce: true})
-			}
-		})
 		m.HandleFunc("POST /v1/tenants/{t}/"+of+"s/{id}/withdraw", func(w http.ResponseWriter, r *http.Request) {
 			if id := r.PathValue("id"); (id == "w1") != (of == "waiver") {
 				refuse(w, 404, "there is no "+of+" "+id)
 				return
 			}
 			w.WriteHeader(http.StatusNoContent)
+		})
+		if of == "waiver" {
+			continue // one of a tenant is proposed
+		}
+		m.HandleFunc("POST /v1/tenants/{t}/"+of+"s", func(w http.ResponseWriter, r *http.Request) {
+			if in, ok := receive[api.NewStatement](w, r); ok {
+				send(w, 201, api.Statement{ID: "x1", Type: of, Duty: in.Duty, Subject: api.Subject{Scope: "vm", ID: in.VM, Name: in.VM},
+					By: "ana", Text: in.Text, Attachments: in.Attachments, CreatedAt: instant, Effective: instant, Expires: in.Expires, InForce: true})
+			}
 		})
 	}
 }

@@ -16,10 +16,11 @@ import (
 type fake struct {
 	mux *http.ServeMux
 
-	mu      sync.Mutex
-	version int64           // of tenant acme
-	vm      api.Declaration // of web-1
-	deleted map[string]bool // contacts
+	mu        sync.Mutex
+	version   int64           // of tenant acme
+	vm        api.Declaration // of web-1
+	deleted   map[string]bool // contacts
+	decisions decisions
 }
 
 // Ids are as long as real ones, so that tables are as wide.
@@ -39,6 +40,7 @@ func newFake() *fake {
 	f.contract()
 	f.audit()
 	f.access()
+	f.decide()
 	return f
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 type policyCmd struct {
-	Set  policySetCmd  `cmd:"" help:"Set a service's policy for a tenant or one of its VMs."`
+	Set  policySetCmd  `cmd:"" help:"Propose a service's policy for a tenant or one of its VMs, and sign it."`
 	List policyListCmd `cmd:"" help:"List the policies in force, with their documents."`
 }
 
@@ -21,15 +21,19 @@ type policySetCmd struct {
 	Service string `arg:"" help:"The service, such as hardening."`
 	File    string `arg:"" help:"JSON document, or - for standard input."`
 	VM      string `name:"vm" help:"For one VM; for all of the tenant if left out." placeholder:"NAME"`
+	Until   moment `help:"Agents obey it until then; until another replaces it if left out." placeholder:"TIME"`
+	keyFlags
 	ofTenant
+	consent
 }
 
 // Help is shown below the flags.
 func (policySetCmd) Help() string {
-	return `The narrower policy counts: that of a VM before that of its tenant.
+	return `It counts once it is signed: at once with --key, --agent or --pkcs11, else with demarc sign. The narrower policy counts: that of a VM before that of its tenant.
 
 Example, a baseline of level 2 without one rule:
-  echo '{"level":2,"disabled":[{"rule":"boot-loader-password","reason":"no console"}]}' | demarc policy set hardening - --tenant acme`
+  echo '{"level":2,"disabled":[{"rule":"boot-loader-password","reason":"no console"}]}' >level2.json
+  demarc policy set hardening level2.json --tenant acme --key sign`
 }
 
 type policyListCmd struct{ ofTenant }
@@ -57,12 +61,21 @@ func (c *policySetCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return err
 	}
-	v, err := client.SetPolicy(ctx, tenant, c.Service, api.NewPolicy{VM: c.VM, Document: doc})
+	until, err := c.Until.at(s.now())
 	if err != nil {
-		return fmt.Errorf("setting the policy of %s: %w", c.Service, err)
+		return err
 	}
-	s.note("version %d is in force", v.Version)
-	return nil
+	d, err := client.SetPolicy(ctx, tenant, c.Service, api.NewPolicy{VM: c.VM, Document: doc, Until: until})
+	if err != nil {
+		return fmt.Errorf("proposing the policy of %s: %w", c.Service, err)
+	}
+	return s.proposed(ctx, client, tenant, d, c.keyFlags, c.consent, func(m api.Matter) bool {
+		var content struct {
+			Service  string          `json:"service"`
+			Document json.RawMessage `json:"document"`
+		}
+		return m.Kind == "agent-policy" && json.Unmarshal(m.Content, &content) == nil && content.Service == c.Service && sameJSON(content.Document, doc)
+	})
 }
 
 func (c *policySetCmd) document(s *session) (json.RawMessage, error) {

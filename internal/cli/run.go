@@ -77,6 +77,9 @@ type Programs struct {
 	// Duties are those of the built-in catalogue, for `demarc catalog` where no
 	// server answers.
 	Duties func() ([]api.Duty, error)
+	// Approval verifies what proves that a grant of a holder was approved; any
+	// error means that it does not.
+	Approval func(grant, holder string, proof api.AuditApproval) error
 }
 
 // Run runs one command line, without the program's name, and returns the exit

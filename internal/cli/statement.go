@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -56,12 +58,16 @@ type waiveCmd struct {
 	Reason    string `required:"" help:"Why the risk is accepted." placeholder:"TEXT"`
 	Effective moment `help:"From when on; now if left out." placeholder:"TIME"`
 	Expires   moment `required:"" help:"Until when it holds: a date, or 90d." placeholder:"TIME"`
+	keyFlags
+	consent
 }
 
 // Help is shown below the flags.
 func (waiveCmd) Help() string {
-	return `Example:
-  demarc waive CLD.9.5.2/C-4.1b --vm web-1 --reason "legacy port until the move, ticket 4711" --expires 90d`
+	return `A tenant's waiver counts once it is signed: at once with --key, --agent or --pkcs11, else with demarc sign. The provider's own needs no signature.
+
+Example:
+  demarc waive CLD.9.5.2/C-4.1b --vm web-1 --reason "legacy port until the move, ticket 4711" --expires 90d --key sign`
 }
 
 type statementsCmd struct {
@@ -101,41 +107,65 @@ func (c *attestCmd) Run(ctx context.Context, s *session) error {
 		}
 		in.Attachments = append(in.Attachments, a)
 	}
-	return s.state(ctx, c.ofParty, api.Attestations, in, c.Effective, c.Expires)
+	return s.state(ctx, c.ofParty, in, c.Effective, c.Expires)
 }
 
 // Run waives.
 func (c *waiveCmd) Run(ctx context.Context, s *session) error {
 	in := api.NewStatement{Duty: c.Duty, VM: c.VM, VDC: c.VDC, Text: c.Reason}
-	return s.state(ctx, c.ofParty, api.Waivers, in, c.Effective, c.Expires)
+	client, tenant, whose, err := s.stating(ctx, c.ofParty, &in, c.Effective, c.Expires)
+	if err != nil {
+		return err
+	}
+	if tenant == "" {
+		v, err := client.CreateStatement(ctx, tenant, api.Waivers, in)
+		if err != nil {
+			return fmt.Errorf("waiving %s for %s: %w", in.Duty, whose, err)
+		}
+		return printOne(s, v, statementColumns)
+	}
+	d, err := client.ProposeWaiver(ctx, tenant, in)
+	if err != nil {
+		return fmt.Errorf("waiving %s for %s: %w", in.Duty, whose, err)
+	}
+	return s.proposed(ctx, client, tenant, d, c.keyFlags, c.consent, func(m api.Matter) bool {
+		var content struct {
+			Duty    string    `json:"duty"`
+			Reason  string    `json:"reason"`
+			Expires time.Time `json:"expires"`
+		}
+		return m.Kind == "waiver" && json.Unmarshal(m.Content, &content) == nil && content.Duty == in.Duty && content.Reason == in.Text &&
+			!content.Expires.After(in.Expires)
+	})
 }
 
-func (s *session) state(ctx context.Context, party ofParty, of string, in api.NewStatement, effective, expires moment) error {
-	var err error
-	if in.Effective, err = effective.at(s.now()); err != nil {
+// state attests.
+func (s *session) state(ctx context.Context, party ofParty, in api.NewStatement, effective, expires moment) error {
+	client, tenant, whose, err := s.stating(ctx, party, &in, effective, expires)
+	if err != nil {
 		return err
+	}
+	v, err := client.CreateStatement(ctx, tenant, api.Attestations, in)
+	if err != nil {
+		return fmt.Errorf("attesting %s for %s: %w", in.Duty, whose, err)
+	}
+	return printOne(s, v, statementColumns)
+}
+
+// stating completes a statement by its times, and connects.
+func (s *session) stating(ctx context.Context, party ofParty, in *api.NewStatement, effective, expires moment) (client *api.Client, tenant, whose string, err error) {
+	if in.Effective, err = effective.at(s.now()); err != nil {
+		return nil, "", "", err
 	}
 	until, err := expires.at(s.now())
 	if err != nil {
-		return err
+		return nil, "", "", err
 	}
 	if until == nil {
-		return usage(momentForms, "--expires is empty: a statement holds until a named time")
+		return nil, "", "", usage(momentForms, "--expires is empty: a statement holds until a named time")
 	}
 	in.Expires = *until
-	client, tenant, whose, err := s.stater(ctx, party)
-	if err != nil {
-		return err
-	}
-	act := "attesting"
-	if of == api.Waivers {
-		act = "waiving"
-	}
-	v, err := client.CreateStatement(ctx, tenant, of, in)
-	if err != nil {
-		return fmt.Errorf("%s %s for %s: %w", act, in.Duty, whose, err)
-	}
-	return printOne(s, v, statementColumns)
+	return s.stater(ctx, party)
 }
 
 // attachment names a document by its content.

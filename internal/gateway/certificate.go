@@ -41,6 +41,11 @@ func (g *Gateway) Certify(ctx context.Context, by access.Principal, grantID, pub
 		if err != nil {
 			return err
 		}
+		if g.Noticed != nil {
+			if err := g.Noticed(tx, by, ssh.FingerprintSHA256(key), gr.Until); err != nil {
+				return err
+			}
+		}
 		_, err = g.Ledger.Append(tx, ledger.Entry{
 			Time: g.Now(), Tenant: gr.Tenant, Actor: by.Actor(), Action: "grant.certificate", Subject: "grant/" + gr.ID,
 			Digests: map[string]string{"certificate": fingerprint(cert)},

@@ -98,8 +98,11 @@ type Config struct {
 	Grants    Grants
 	People    People
 	Guests    Guests
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Noticed, if set, is told within the transaction of the keys that
+	// certificates are made for: they must never be seen on a customer's guest.
+	Noticed func(tx *store.Tx, by access.Principal, fingerprint string, until time.Time) error
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 const (

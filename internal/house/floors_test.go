@@ -88,6 +88,7 @@ var floors = []struct {
 	{"internal/incident", 6, "use-case"},
 	{"internal/privilege", 6, "use-case"},
 	{"internal/review", 6, "use-case"},
+	{"internal/sessionaudit", 6, "use-case"},
 
 	{"internal/httpapi", 7, "faces show use-cases"},
 	{"internal/console", 7, "face"},

@@ -41,6 +41,11 @@ func describe(d *huma.OpenAPI) {
 }
 
 var schemaDocs = map[string]string{
+	"AuditApproval":       "What proves that a grant was approved, without the server.",
+	"AuditSource":         "Something that was compared, or could not be.",
+	"AuditedLogin":        "A login on one of the provider's hosts.",
+	"AuditedSession":      "A session with what explains it.",
+	"SessionAudit":        "The comparison of sessions with what lets them be.",
 	"Activity":            "An act of the provider in a customer's environment, in words.",
 	"Agent":               "An enrolled agent, with what became of its records.",
 	"Assignment":          "Who is responsible, since when and why.",

@@ -38,6 +38,7 @@ import (
 	"github.com/demarc/demarc/internal/responsibility"
 	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/service"
+	"github.com/demarc/demarc/internal/sessionaudit"
 	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
@@ -79,6 +80,7 @@ type Config struct {
 	Privileges *privilege.Privileges
 	Activity   *activity.Activity
 	Feed       *activity.Feed
+	Auditor    *sessionaudit.Auditor
 	Services   []service.Service
 	Keys       *keyring.Keyring
 	// ProviderNetworks are those that the provider's people may come from; none
@@ -120,7 +122,7 @@ func New(cfg Config) *API {
 	for _, add := range []func(){
 		a.addTenants, a.addVMs, a.addContacts, a.addSubscriptions, a.addStatements, a.addPosture, a.addCatalogues,
 		a.addAgents, a.addPrincipals, a.addSignIn, a.addJoin, a.addDevices, a.addPeople, a.addAccount, a.addIdentityProviders, a.addLedger, a.addExports, a.addEvents,
-		a.addReviews, a.addActivity,
+		a.addReviews, a.addActivity, a.addSessionAudit,
 		a.addDecisions, a.addKeys,
 		a.addGrants,
 		a.addTargets, a.addSessions,

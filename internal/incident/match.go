@@ -109,6 +109,21 @@ func seen(x Login, why []string) Seen {
 	}
 	return Seen{
 		Login: x, Occurrence: canonical.Digest(raw),
-		Words: fmt.Sprintf("login as %s from %s at %s by an identity of the provider: %s", who, from, x.At.UTC().Format(time.RFC3339), strings.Join(why, ", ")),
+		Words: printable(fmt.Sprintf("login as %s from %s at %s by an identity of the provider: %s", who, from, x.At.UTC().Format(time.RFC3339), strings.Join(why, ", "))),
 	}
+}
+
+// printable makes words of a text that a machine gave: every database takes
+// them, and no terminal obeys them.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(s, ""))
+	if len(s) > 1000 {
+		s = strings.ToValidUTF8(s[:1000], "") + "…"
+	}
+	return s
 }

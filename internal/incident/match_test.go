@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 const key = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -89,7 +90,7 @@ func FuzzMatch(f *testing.F) {
 			return
 		}
 		for _, s := range known().Match(l, then) {
-			if !strings.HasPrefix(s.Occurrence, "sha256:") || len(s.Occurrence) != 71 || s.Words == "" {
+			if !strings.HasPrefix(s.Occurrence, "sha256:") || len(s.Occurrence) != 71 || s.Words == "" || strings.ContainsRune(s.Words, 0) || !utf8.ValidString(s.Words) {
 				t.Errorf("%+v", s)
 			}
 		}

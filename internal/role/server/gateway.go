@@ -41,7 +41,7 @@ func (s *server) openGateway(ctx context.Context) (err error) {
 		return err
 	}
 	s.gateway = gateway.New(gateway.Config{
-		Store: s.store, Ledger: s.ledger, Authority: s.sshAuthority, Recorder: s.recorder,
+		Store: s.store, Ledger: s.ledger, Authority: s.sshAuthority, Recorder: s.recorder, Noticed: s.over.incidents.Noticed,
 		Grants: gatewayGrants{s.grants}, People: gatewayPeople{people{s}}, Guests: guests{}, Now: s.cfg.Now, Log: log,
 	})
 	if s.ssh, err = s.optional("--ssh", s.cfg.SSH); err != nil {

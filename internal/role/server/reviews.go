@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
 	"slices"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/activity"
@@ -11,8 +14,10 @@ import (
 	"github.com/demarc/demarc/internal/incident"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/privilege"
+	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/review"
 	"github.com/demarc/demarc/internal/rungroup"
+	"github.com/demarc/demarc/internal/sessionaudit"
 	"github.com/demarc/demarc/internal/store"
 )
 
@@ -24,11 +29,12 @@ type overseers struct {
 	privileges *privilege.Privileges
 	activity   *activity.Activity
 	feed       *activity.Feed
+	auditor    *sessionaudit.Auditor
 }
 
 // overseerKinds are the fact kinds that they provide.
 func overseerKinds() []evidence.Kind {
-	return append([]evidence.Kind{incident.FactKind, privilege.FactKind}, review.FactKinds...)
+	return append([]evidence.Kind{incident.FactKind, privilege.FactKind, sessionaudit.FactKind}, review.FactKinds...)
 }
 
 // openOverseers constructs the parts; posture, which they judge by, is given
@@ -44,12 +50,13 @@ func (s *server) openOverseers() error {
 	}
 	s.over.privileges = &privilege.Privileges{Store: s.store, Policy: permissions(s.policy), Now: s.cfg.Now, Log: log.With("part", "privileges")}
 	s.over.activity = &activity.Activity{Store: s.store, Subjects: map[string]activity.Describer{"vm": nameVM, "grant": nameGrant}}
+	s.over.auditor = &sessionaudit.Auditor{Store: s.store, Recordings: recordings{s}, Authority: s.hostAuthority, Now: s.cfg.Now}
 	s.over.feed = &activity.Feed{Activity: s.over.activity, Log: log.With("part", "activity")}
 	return nil
 }
 
 func (s *server) overseerObservers() []posture.Observer {
-	return []posture.Observer{s.over.reviews, s.over.incidents, s.over.privileges}
+	return []posture.Observer{s.over.reviews, s.over.incidents, s.over.privileges, s.over.auditor}
 }
 
 func (s *server) judgeOverseers() {
@@ -64,6 +71,21 @@ func (s *server) oversee(ctx context.Context) error {
 		rungroup.Part{Name: "privileges", Run: s.over.privileges.Run},
 		rungroup.Part{Name: "activity", Run: s.over.feed.Run},
 	)
+}
+
+// hostAuthority is the fingerprint of the key that hosts trust.
+func (s *server) hostAuthority() string { return ssh.FingerprintSHA256(s.sshAuthority.Targets()) }
+
+// recordings verifies recordings for audits.
+type recordings struct{ s *server }
+
+// Verified implements sessionaudit.Recordings.
+func (r recordings) Verified(ctx context.Context, rec store.Recording) (fault string, here bool, err error) {
+	v, err := r.s.recorder.Verify(ctx, rec)
+	if errors.Is(err, recording.ErrElsewhere) {
+		return "", false, nil
+	}
+	return v.Fault, true, err
 }
 
 // Reviews keeps the regular reviews.

@@ -372,7 +372,7 @@ func (s *server) openContract(ctx context.Context) error {
 			s.self,
 			s.openRights(),
 			infrastructure.Source{},
-			review.Source{}, s.over.incidents, s.over.privileges,
+			review.Source{}, s.over.incidents, s.over.privileges, s.over.auditor,
 			grant.Privileged{Sessions: sessions{s}},
 			grant.Environments{Sessions: sessions{s}, Proofs: &grant.Proofs{}},
 		},
@@ -448,7 +448,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
 		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
-		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed,
+		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed, Auditor: s.over.auditor,
 	})
 	mux := http.NewServeMux()
 	mux.Handle("/v1/", s.api.Handler())

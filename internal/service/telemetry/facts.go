@@ -445,11 +445,14 @@ type Logins struct {
 
 // Login is one successful login.
 type Login struct {
-	User   string    `json:"user"`
-	Source string    `json:"source,omitempty" doc:"address; empty for the console"`
-	Method string    `json:"method,omitempty"`
-	Key    string    `json:"key,omitempty" doc:"fingerprint of the key used"`
-	At     time.Time `json:"at"`
+	User   string `json:"user"`
+	Source string `json:"source,omitempty" doc:"address; empty for the console"`
+	Method string `json:"method,omitempty"`
+	Key    string `json:"key,omitempty" doc:"fingerprint of the key used"`
+	// Certificate and Authority are of a login by certificate.
+	Certificate string    `json:"certificate,omitempty" doc:"key id of the certificate used"`
+	Authority   string    `json:"authority,omitempty" doc:"fingerprint of the key that signed the certificate"`
+	At          time.Time `json:"at"`
 }
 
 // Files is the state of the files and directories that baselines look at.

@@ -14,7 +14,7 @@ const maxAuthLog = 4 << 20
 
 // What sshd and login write about a login, across their versions.
 var (
-	sshAccepted = regexp.MustCompile(`^Accepted (\S+) for (\S+) from (\S+) port (\d+)(?: ssh2)?(?:: \S+ (SHA256:\S+))?`)
+	sshAccepted = regexp.MustCompile(`^Accepted (\S+) for (\S+) from (\S+) port (\d+)(?: ssh2)?(?:: \S+ (SHA256:\S+)(?: ID (.{1,200}?) \(serial \d+\) CA \S+ (SHA256:\S+))?)?`)
 	sshFailed   = regexp.MustCompile(`^Failed (\S+) for (?:invalid user )?(.*) from (\S+) port (\d+)`)
 	sshInvalid  = regexp.MustCompile(`^Invalid user (.*) from (\S+) port (\d+)`)
 	ttyLogin    = regexp.MustCompile(`^(?:LOGIN ON \S+ BY (\S+)|(ROOT) LOGIN ON )`)
@@ -26,7 +26,7 @@ func parseAttempt(program, message string, at time.Time) (attempt, bool) {
 	switch program {
 	case "sshd", "sshd-session":
 		if m := sshAccepted.FindStringSubmatch(message); m != nil {
-			return attempt{at: at, method: m[1], user: m[2], source: m[3], key: m[5], ok: true, connection: m[3] + " " + m[4] + " ok"}, true
+			return attempt{at: at, method: m[1], user: m[2], source: m[3], key: m[5], certificate: m[6], authority: m[7], ok: true, connection: m[3] + " " + m[4] + " ok"}, true
 		}
 		if m := sshFailed.FindStringSubmatch(message); m != nil && m[1] != "none" {
 			return attempt{at: at, method: m[1], user: m[2], source: m[3], connection: m[3] + " " + m[4]}, true

@@ -24,6 +24,7 @@ const (
 type attempt struct {
 	at                        time.Time
 	user, source, method, key string
+	certificate, authority    string // of a login by certificate
 	ok                        bool
 	// connection joins what one connection said twice; implied marks an
 	// attempt that counts only if the same connection says nothing clearer.
@@ -145,7 +146,9 @@ func summarize(f *telemetry.Logins, attempts []attempt, acc *accounts, now time.
 			}
 			continue
 		}
-		f.Logins = append(f.Logins, telemetry.Login{User: a.user, Source: a.source, Method: a.method, Key: a.key, At: a.at})
+		f.Logins = append(f.Logins, telemetry.Login{
+			User: a.user, Source: a.source, Method: a.method, Key: a.key, Certificate: a.certificate, Authority: a.authority, At: a.at,
+		})
 		if a.source != "" {
 			f.RemoteSources = append(f.RemoteSources, a.source)
 			if a.user == "root" {
