@@ -40,6 +40,7 @@ func newFake() *fake {
 	f.contract()
 	f.audit()
 	f.access()
+	f.sessions()
 	f.decide()
 	return f
 }
