@@ -86,7 +86,7 @@ func Main(ctx context.Context, version, data string, args []string, out, errOut 
 	cfg.Ready = func(s Started) {
 		if s.FirstToken != "" {
 			fmt.Fprintf(out, "First start. The first administrator joins here, within seven days; the link is shown once:\n\n  %s\n\n", s.JoinLink)
-			fmt.Fprintf(out, "Until then this token sets the installation up. It is shown once:\n\n  %s\n\n", s.FirstToken)
+			fmt.Fprintf(out, "Until then this token sets the installation up. It is shown once.\n\n  %s\n\n", s.FirstToken)
 		}
 		fmt.Fprintf(out, "Console: %s\n", s.URL)
 	}
