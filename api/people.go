@@ -70,6 +70,16 @@ type Authenticator struct {
 	Label     string     `json:"label" doc:"how the person tells it from others"`
 	CreatedAt time.Time  `json:"created_at"`
 	UsedAt    *time.Time `json:"used_at,omitempty" doc:"when it was last used"`
+	// Passkey is what a customer's signing key is made of, where it is a passkey.
+	Passkey *PasskeyKey `json:"passkey,omitempty" doc:"the key, where it is a passkey"`
+}
+
+// PasskeyKey is the public part of a passkey, as NewKey takes it.
+type PasskeyKey struct {
+	Public     []byte   `json:"public" doc:"base64 of PKIX, ASN.1 DER"`
+	Credential []byte   `json:"credential" doc:"base64: id of the passkey"`
+	RPID       string   `json:"rp_id" doc:"relying party of the passkey"`
+	Origins    []string `json:"origins" doc:"pages that may ask the passkey"`
 }
 
 // NewPassword sets a password, or changes it. Other sessions end.
@@ -82,6 +92,7 @@ type NewPassword struct {
 type TOTPSecret struct {
 	Secret string `json:"secret" doc:"base32"`
 	URI    string `json:"uri" doc:"otpauth: URI, for a QR code"`
+	QR     []byte `json:"qr" doc:"the URI as a QR code: PNG, in base64"`
 }
 
 // RecoveryCodes are shown once. Each signs in once in place of a second factor.

@@ -98,7 +98,8 @@ type Redirection struct {
 
 // DeviceSignIn is a command line that asks to be signed in.
 type DeviceSignIn struct {
-	Client string `json:"client" maxLength:"200" doc:"name and machine of the program, shown to the person"`
+	Client string    `json:"client" maxLength:"200" doc:"name and machine of the program, shown to the person"`
+	Token  *NewToken `json:"token,omitempty" doc:"the token asked for; one of all that the person may do, for 12 hours, if missing"`
 }
 
 // DeviceWait is what a command line shows and asks with.
@@ -131,6 +132,9 @@ type DeviceCode struct {
 type DeviceWaiting struct {
 	Code      string    `json:"code" doc:"shown to the person"`
 	Client    string    `json:"client" doc:"what the program says of itself"`
+	Name      string    `json:"name" doc:"of the token that it asks for"`
+	Scope     []string  `json:"scope,omitempty" doc:"actions that the token is narrowed to; all that the role may do if missing"`
+	Hours     int       `json:"hours" doc:"that the token counts"`
 	CreatedAt time.Time `json:"created_at"`
 	Expires   time.Time `json:"expires"`
 }

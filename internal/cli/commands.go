@@ -64,7 +64,10 @@ type commands struct {
 
 	Status  statusCmd  `cmd:"" group:"client" help:"Server, duties, ledger and agents at a glance."`
 	Whoami  whoamiCmd  `cmd:"" group:"client" help:"As whom the server sees you, and what you may do."`
-	Login   loginCmd   `cmd:"" group:"client" help:"Keep a server and a token in the profile."`
-	Token   tokenCmd   `cmd:"" group:"client" help:"Principals and their tokens: create, list, revoke."`
+	Login   loginCmd   `cmd:"" group:"client" help:"Sign in, and keep server and token in the profile."`
+	Logout  logoutCmd  `cmd:"" group:"client" help:"End the token of the profile and forget it."`
+	Join    joinCmd    `cmd:"" group:"client" help:"Accept an invitation with a password and an authenticator app."`
+	Person  personCmd  `cmd:"" group:"client" help:"People: invite, list, change their role, remove."`
+	Token   tokenCmd   `cmd:"" group:"client" help:"Tokens: add your own, create those of services, list, revoke."`
 	Version versionCmd `cmd:"" group:"client" help:"Version of this program."`
 }

@@ -39,7 +39,9 @@ func newFake() *fake {
 	f.estate()
 	f.contract()
 	f.audit()
+	f.oversight()
 	f.access()
+	f.sessions()
 	f.decide()
 	return f
 }

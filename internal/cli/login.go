@@ -13,11 +13,12 @@ import (
 type loginCmd struct {
 	CA     string `name:"ca" help:"PEM file of the certificate authority that the server is trusted by, instead of the machine's." placeholder:"FILE" type:"existingfile"`
 	Tenant string `help:"Tenant to use where a command needs one and none is named." placeholder:"NAME"`
+	Token  bool   `help:"Ask for a token, instead of having the console confirm."`
 }
 
 // Help is shown below the flags.
 func (loginCmd) Help() string {
-	return `The token is asked for, or read from standard input, never from the command line.
+	return `At a terminal, you confirm a code in the console, where you are signed in, and this machine gets a token of twelve hours. With --token, or without a terminal, a token is asked for, or read from standard input, never from the command line.
 
 Examples:
   demarc login --server https://demarc.example:8443
@@ -35,7 +36,7 @@ func (c *loginCmd) Run(ctx context.Context, s *session) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	p, err := c.ask(s, old)
+	p, err := c.ask(ctx, s, old)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func (c *loginCmd) Run(ctx context.Context, s *session) error {
 	return nil
 }
 
-func (c *loginCmd) ask(s *session, old Profile) (Profile, error) {
+func (c *loginCmd) ask(ctx context.Context, s *session, old Profile) (Profile, error) {
 	p := Profile{Server: s.namedServer(old), Tenant: c.Tenant}
 	_, tty := terminalOf(s.streams.In)
 	if p.Server == "" && tty {
@@ -86,10 +87,18 @@ func (c *loginCmd) ask(s *session, old Profile) (Profile, error) {
 		}
 		p.CA = string(pem)
 	}
+	var err error
+	if tty && !c.Token {
+		client, err := s.client(p.Server, "", []byte(p.CA))
+		if err != nil {
+			return p, err
+		}
+		p.Token, err = s.confirmInConsole(ctx, client, nil)
+		return p, err
+	}
 	if tty {
 		fmt.Fprint(s.streams.Err, "Token: ")
 	}
-	var err error
 	if p.Token, err = s.readSecret(); err != nil {
 		return p, fmt.Errorf("reading the token: %w", err)
 	}

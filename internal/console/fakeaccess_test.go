@@ -310,7 +310,7 @@ func (f *fakeAPI) routeActs() {
 	take("POST /v1/account/passkeys/begin", 200, api.PasskeyOptions{Options: json.RawMessage(`{"publicKey":{"challenge":"AAAA"}}`)})
 	take("POST /v1/account/passkeys/finish", 200, struct{}{})
 	take("POST /v1/account/password", 200, struct{}{})
-	take("POST /v1/account/totp/begin", 200, api.TOTPSecret{Secret: "ABCDEFGHIJKLMNOP", URI: "otpauth://totp/demarc:olga?secret=ABCDEFGHIJKLMNOP&issuer=demarc"})
+	take("POST /v1/account/totp/begin", 200, api.TOTPSecret{Secret: "ABCDEFGHIJKLMNOP", URI: "otpauth://totp/demarc:olga?secret=ABCDEFGHIJKLMNOP&issuer=demarc", QR: []byte("\x89PNG\r\n\x1a\nrest")})
 	take("POST /v1/account/totp/finish", 200, api.RecoveryCodes{Codes: []string{"aaaa-bbbb", "cccc-dddd"}})
 	take("POST /v1/account/recovery-codes", 200, api.RecoveryCodes{Codes: []string{"eeee-ffff"}})
 	take("POST /v1/account/authenticators/{id}/remove", 204, nil)

@@ -109,6 +109,9 @@ func (v *visitor) do(what string, actions ...chromedp.Action) {
 	}
 }
 
+// navigate goes to an address, and waits for nothing.
+func navigate(address string) chromedp.Action { return chromedp.Navigate(address) }
+
 func (v *visitor) open(path string) {
 	v.t.Helper()
 	v.do("open "+path, chromedp.Navigate(v.base+path), chromedp.WaitVisible("h1", chromedp.ByQuery))

@@ -35,7 +35,11 @@ func (a *API) addAccount() {
 	})
 	add(a, self, post("begin-totp", "/v1/account/totp/begin", "Make a secret for an authenticator app"), func(c call, _ *struct{}) (*cookied[api.TOTPSecret], error) {
 		n, err := ids.BeginTOTP(c, c.by)
-		return withCookies(api.TOTPSecret{Secret: n.Secret, URI: n.URI}, visitorOf(c).ceremonyCookie(n.Ceremony)), err
+		if err != nil {
+			return nil, err
+		}
+		qr, err := n.QR()
+		return withCookies(api.TOTPSecret{Secret: n.Secret, URI: n.URI, QR: qr}, visitorOf(c).ceremonyCookie(n.Ceremony)), err
 	})
 	add(a, self, post("finish-totp", "/v1/account/totp/finish", "Make the authenticator app's secret count, given its first code; recovery codes are shown once"), func(c call, in *struct{ Body api.SecondFactor }) (*cookied[api.RecoveryCodes], error) {
 		v := visitorOf(c)
@@ -106,19 +110,7 @@ func (a *API) addTokens() {
 		return paged(ts, p.Limit, func(t store.PersonalToken) string { return t.ID }, tokenOut), err
 	})
 	add(a, self, created(post("add-token", "/v1/account/tokens", "Make a token that acts for you; it is shown once")), func(c call, in *struct{ Body api.NewToken }) (*body[api.Token], error) {
-		days := in.Body.Days
-		if days == 0 {
-			days = 30
-		}
-		life := time.Duration(days) * 24 * time.Hour
-		if in.Body.Hours > 0 {
-			life = time.Duration(in.Body.Hours) * time.Hour
-		}
-		var scope []access.Action
-		if in.Body.Scope != nil {
-			scope = actions(in.Body.Scope)
-		}
-		t, token, err := ids.AddToken(c, c.by, in.Body.Name, scope, life)
+		t, token, err := ids.AddToken(c, c.by, wanted(in.Body))
 		out := tokenOut(t)
 		out.Token = token
 		return plain(out, err)
@@ -129,6 +121,21 @@ func (a *API) addTokens() {
 		t, err := ids.RevokeToken(c, c.by, in.Token)
 		return plain(tokenOut(t), err)
 	})
+}
+
+// wanted is the token that was asked for.
+func wanted(n api.NewToken) identity.Wanted {
+	w := identity.Wanted{Name: n.Name, Life: 30 * 24 * time.Hour}
+	if n.Days > 0 {
+		w.Life = time.Duration(n.Days) * 24 * time.Hour
+	}
+	if n.Hours > 0 {
+		w.Life = time.Duration(n.Hours) * time.Hour
+	}
+	if n.Scope != nil {
+		w.Scope = actions(n.Scope)
+	}
+	return w
 }
 
 func tokenOut(t store.PersonalToken) api.Token {
@@ -145,7 +152,11 @@ func accountOut(acc identity.Account, by access.Principal) api.Account {
 		RecoveryUntil: momentOrNil(acc.RecoveryUntil), Session: by.Session, MFA: by.MFA, MustEnrol: by.OfProvider() && !by.MFA,
 	}
 	for _, x := range acc.Authenticators {
-		out.Authenticators = append(out.Authenticators, api.Authenticator{ID: x.ID, Kind: x.Kind, Label: x.Label, CreatedAt: x.CreatedAt, UsedAt: x.Used})
+		y := api.Authenticator{ID: x.ID, Kind: x.Kind, Label: x.Label, CreatedAt: x.CreatedAt, UsedAt: x.Used}
+		if k := x.Passkey; k != nil {
+			y.Passkey = &api.PasskeyKey{Public: k.Public, Credential: k.Credential, RPID: k.RPID, Origins: k.Origins}
+		}
+		out.Authenticators = append(out.Authenticators, y)
 	}
 	return out
 }

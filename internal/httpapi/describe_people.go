@@ -22,6 +22,7 @@ var peopleDocs = map[string]string{
 	"NewInvitation":       "Somebody to be invited.",
 	"NewPassword":         "A password to be set.",
 	"NewToken":            "A token to be made that acts for the person.",
+	"PasskeyKey":          "The public part of a passkey.",
 	"PasskeyAnswer":       "What the browser's navigator.credentials gave.",
 	"PasskeyOptions":      "What the browser's navigator.credentials is given.",
 	"PasswordSignIn":      "A sign-in with a password.",

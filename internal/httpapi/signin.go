@@ -79,7 +79,11 @@ func (a *API) addJoin() {
 func (a *API) addDevices() {
 	ids := a.cfg.Identities
 	addOpen(a, post("begin-device-sign-in", "/v1/device/begin", "Let a command line wait for a person to confirm it (as RFC 8628)"), func(c call, _ visitor, in *struct{ Body api.DeviceSignIn }) (*body[api.DeviceWait], error) {
-		d, secret, err := ids.BeginDevice(c, in.Body.Client)
+		var w identity.Wanted
+		if in.Body.Token != nil {
+			w = wanted(*in.Body.Token)
+		}
+		d, secret, err := ids.BeginDevice(c, in.Body.Client, w)
 		return plain(api.DeviceWait{
 			Device: secret, Code: d.UserCode, URL: ids.Site.URL + "/device", Interval: int(identity.DeviceInterval.Seconds()), Expires: d.Expires,
 		}, err)
@@ -93,7 +97,11 @@ func (a *API) addDevices() {
 	})
 	add(a, self, post("look-at-device", "/v1/device/look", "The command line that shows a code"), func(c call, in *struct{ Body api.DeviceCode }) (*body[api.DeviceWaiting], error) {
 		d, err := ids.DeviceByCode(c, c.by, in.Body.Code)
-		return plain(api.DeviceWaiting{Code: d.UserCode, Client: d.Client, CreatedAt: d.CreatedAt, Expires: d.Expires}, err)
+		out := api.DeviceWaiting{Code: d.UserCode, Client: d.Client, Name: d.Name, Hours: int(d.Life.Hours()), CreatedAt: d.CreatedAt, Expires: d.Expires}
+		for _, s := range d.Scope {
+			out.Scope = append(out.Scope, string(s))
+		}
+		return plain(out, err)
 	})
 	add(a, self, quiet(post("confirm-device", "/v1/device/confirm", "Confirm or refuse the command line that shows a code")), func(c call, in *struct{ Body api.DeviceAnswer }) (*struct{}, error) {
 		return nil, ids.AnswerDevice(c, c.by, in.Body.Code, in.Body.Confirm)

@@ -25,6 +25,7 @@ type AccountAuthenticator struct {
 	ID, Kind, Label string
 	CreatedAt       time.Time
 	Used            *time.Time
+	Passkey         *Passkey // nil where it is none
 }
 
 // Account returns the account of the person who asks.
@@ -50,7 +51,18 @@ func (i *Identities) Account(ctx context.Context, of access.Principal) (out Acco
 			if a.Kind == kindPassword {
 				out.Login = l
 			}
-			out.Authenticators = append(out.Authenticators, AccountAuthenticator{a.ID, a.Kind, l, a.CreatedAt, a.Used})
+			out.Authenticators = append(out.Authenticators, AccountAuthenticator{ID: a.ID, Kind: a.Kind, Label: l, CreatedAt: a.CreatedAt, Used: a.Used})
+		}
+		keys, err := i.Passkeys(tx, of.ID)
+		if err != nil {
+			return err
+		}
+		for n := range keys {
+			for m := range out.Authenticators {
+				if out.Authenticators[m].ID == keys[n].ID {
+					out.Authenticators[m].Passkey = &keys[n]
+				}
+			}
 		}
 		out.RecoveryCodes, out.RecoveryUntil, err = tx.RecoveryCodes(of.ID, i.Now())
 		return err

@@ -59,12 +59,30 @@ func userCodeOf(code string) string {
 	return ""
 }
 
-// BeginDevice lets a command line wait for a person to confirm it. secret is
-// the command line's, code is shown to the person.
-func (i *Identities) BeginDevice(ctx context.Context, client string) (d store.DeviceLogin, value string, err error) {
+// Wanted is the token that a command line asks for.
+type Wanted struct {
+	// Name defaults to the sign-in of a command line, Life to DeviceTokenLength.
+	Name  string
+	Scope []access.Action
+	Life  time.Duration
+}
+
+// BeginDevice lets a command line wait for a person to confirm it. value is
+// the command line's secret, the code is shown to the person.
+func (i *Identities) BeginDevice(ctx context.Context, client string, w Wanted) (d store.DeviceLogin, value string, err error) {
 	value, now := secret(), i.Now()
+	if w.Name == "" {
+		w.Name = "demarc login " + now.UTC().Format("2006-01-02 15:04")
+	}
+	if w.Life == 0 {
+		w.Life = DeviceTokenLength
+	}
+	if err := checkToken(w); err != nil {
+		return d, "", err
+	}
 	d = store.DeviceLogin{
-		SecretHash: hash(value), UserCode: newUserCode(), Client: clientOf(client), CreatedAt: now, Expires: now.Add(deviceWait), State: "pending",
+		SecretHash: hash(value), UserCode: newUserCode(), Client: clientOf(client), Name: w.Name, Scope: w.Scope, Life: w.Life,
+		CreatedAt: now, Expires: now.Add(deviceWait), State: "pending",
 	}
 	err = i.Store.Write(ctx, func(tx *store.Tx) error { return tx.InsertDeviceLogin(d) })
 	return d, value, err
@@ -173,7 +191,7 @@ func (i *Identities) PollDevice(ctx context.Context, value string) (t store.Pers
 		}
 		p := c.Principal
 		p.MFA, p.Authenticated = d.MFA, d.Authenticated
-		t, token, err = i.addToken(tx, p, "demarc login "+d.CreatedAt.UTC().Format("2006-01-02 15:04"), nil, DeviceTokenLength)
+		t, token, err = i.addToken(tx, p, Wanted{d.Name, d.Scope, d.Life})
 		return err
 	})
 	return t, token, err

@@ -207,10 +207,15 @@ func (i *Identities) Stands(ctx context.Context, id string) (bool, error) {
 	return err == nil && i.stands(c), err
 }
 
-// Revoke ends a principal, its token and its sessions at once.
+// Revoke ends a service, its token and its sessions at once.
 func (i *Identities) Revoke(ctx context.Context, by access.Principal, id string) (c store.Credential, err error) {
 	err = i.Store.Write(ctx, func(tx *store.Tx) error {
 		now := i.Now()
+		if _, err := tx.Person(id); err == nil {
+			return fmt.Errorf("this is a person who signs in; remove the person: %w", store.ErrConflict)
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
 		if err := tx.RevokePrincipal(id, now); err != nil {
 			return err
 		}

@@ -45,7 +45,7 @@ type clock struct {
 	file string
 }
 
-func setUp(t *testing.T) (*identity.Identities, *book, *clock) {
+func setUp(t testing.TB) (*identity.Identities, *book, *clock) {
 	t.Helper()
 	dsn := storetest.SQLite(t)
 	b, c := &book{}, &clock{time.Date(2026, 3, 3, 12, 0, 0, 0, time.UTC), strings.TrimPrefix(dsn, "sqlite://")}

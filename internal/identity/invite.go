@@ -73,6 +73,9 @@ func firstOwner(tx *store.Tx, first bool, tenant string) error {
 	if !first {
 		return nil
 	}
+	if err := tx.LockPeople(tenant); err != nil {
+		return err
+	}
 	owners, err := tx.PeopleWithRole(tenant, access.CustomerOwner)
 	if err == nil && len(owners) > 0 {
 		return fmt.Errorf("this tenant has an owner, who invites its people: %w", store.ErrConflict)

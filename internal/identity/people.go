@@ -142,6 +142,9 @@ func notLast(tx *store.Tx, c store.Credential) error {
 	if c.Role != top {
 		return nil
 	}
+	if err := tx.LockPeople(c.Tenant); err != nil {
+		return err
+	}
 	ids, err := tx.PeopleWithRole(c.Tenant, top)
 	if err != nil {
 		return err

@@ -139,7 +139,7 @@ func TestRemovedPerson(t *testing.T) {
 		t.Errorf("the last administrator gave its role away: %v", err)
 	}
 	_, second := withPasskey(t, ids, access.ProviderAdministrator, "", "Second")
-	_, token, err := ids.AddToken(ctx, by, "ci", nil, time.Hour)
+	_, token, err := ids.AddToken(ctx, by, identity.Wanted{Name: "ci", Scope: nil, Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func TestPersonalDataAtRest(t *testing.T) {
 	tenantWithKey(t, ids, "t-1")
 	by, session := withPassword(t, ids, access.CustomerOwner, "t-1", "Quirinius")
 	secret, elevated, codes := withTOTP(t, ids, by)
-	_, token, err := ids.AddToken(t.Context(), acting(t, ids, elevated), "ci", nil, time.Hour)
+	_, token, err := ids.AddToken(t.Context(), acting(t, ids, elevated), identity.Wanted{Name: "ci", Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +209,7 @@ func TestTokens(t *testing.T) {
 	_, e := withPasskey(t, ids, access.ProviderAdministrator, "", "Ada")
 	_, eve := withPasskey(t, ids, access.ProviderOperator, "", "Eve")
 	by := acting(t, ids, e.Secret)
-	tok, token, err := ids.AddToken(ctx, by, "ci", []access.Action{access.ManageTenants}, 24*time.Hour)
+	tok, token, err := ids.AddToken(ctx, by, identity.Wanted{Name: "ci", Scope: []access.Action{access.ManageTenants}, Life: 24 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func TestTokens(t *testing.T) {
 	if err != nil || p.ID != by.ID || !p.MFA || len(p.Scope) != 1 || p.Session != "" || p.Kind != access.Person {
 		t.Fatalf("%+v, %v", p, err)
 	}
-	if _, _, err := ids.AddToken(ctx, p, "more", nil, time.Hour); !errors.Is(err, store.ErrConflict) {
+	if _, _, err := ids.AddToken(ctx, p, identity.Wanted{Name: "more", Scope: nil, Life: time.Hour}); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("a token made a token: %v", err)
 	}
 	if _, err := ids.BeginTOTP(ctx, p); !errors.Is(err, store.ErrConflict) {
@@ -227,12 +227,24 @@ func TestTokens(t *testing.T) {
 		t.Errorf("a token opened a session: %v", err)
 	}
 	for what, f := range map[string]func() error{
-		"91 days":   func() error { _, _, err := ids.AddToken(ctx, by, "x", nil, 91*24*time.Hour); return err },
-		"no days":   func() error { _, _, err := ids.AddToken(ctx, by, "x", nil, 0); return err },
-		"no name":   func() error { _, _, err := ids.AddToken(ctx, by, " ", nil, time.Hour); return err },
-		"no action": func() error { _, _, err := ids.AddToken(ctx, by, "x", []access.Action{"fly"}, time.Hour); return err },
+		"91 days": func() error {
+			_, _, err := ids.AddToken(ctx, by, identity.Wanted{Name: "x", Scope: nil, Life: 91 * 24 * time.Hour})
+			return err
+		},
+		"no days": func() error {
+			_, _, err := ids.AddToken(ctx, by, identity.Wanted{Name: "x", Scope: nil, Life: 0})
+			return err
+		},
+		"no name": func() error {
+			_, _, err := ids.AddToken(ctx, by, identity.Wanted{Name: " ", Scope: nil, Life: time.Hour})
+			return err
+		},
+		"no action": func() error {
+			_, _, err := ids.AddToken(ctx, by, identity.Wanted{Name: "x", Scope: []access.Action{"fly"}, Life: time.Hour})
+			return err
+		},
 		"guest login": func() error {
-			_, _, err := ids.AddToken(ctx, by, "x", []access.Action{"guest-login"}, time.Hour)
+			_, _, err := ids.AddToken(ctx, by, identity.Wanted{Name: "x", Scope: []access.Action{"guest-login"}, Life: time.Hour})
 			return err
 		},
 	} {
@@ -253,7 +265,7 @@ func TestTokens(t *testing.T) {
 		t.Errorf("expired: %v", err)
 	}
 	password, _ := withPassword(t, ids, access.ProviderOperator, "", "Oto")
-	if _, _, err := ids.AddToken(ctx, password, "x", nil, time.Hour); !errors.Is(err, identity.ErrAgain) {
+	if _, _, err := ids.AddToken(ctx, password, identity.Wanted{Name: "x", Scope: nil, Life: time.Hour}); !errors.Is(err, identity.ErrAgain) {
 		t.Errorf("a token without a second factor: %v", err)
 	}
 }
@@ -263,7 +275,7 @@ func TestCommandLine(t *testing.T) {
 	ctx := t.Context()
 	_, e := withPasskey(t, ids, access.ProviderAdministrator, "", "Ada")
 	by := acting(t, ids, e.Secret)
-	d, secret, err := ids.BeginDevice(ctx, "demarc 1.0 on host\x1b[31m")
+	d, secret, err := ids.BeginDevice(ctx, "demarc 1.0 on host\x1b[31m", identity.Wanted{})
 	if err != nil || len(d.UserCode) != 9 || strings.Contains(d.Client, "\x1b") {
 		t.Fatalf("%+v, %v", d, err)
 	}
@@ -294,14 +306,14 @@ func TestCommandLine(t *testing.T) {
 	if _, _, err := ids.PollDevice(ctx, secret); !errors.Is(err, identity.ErrDeviceRefused) {
 		t.Errorf("a second token: %v", err)
 	}
-	d, secret, _ = ids.BeginDevice(ctx, "x")
+	d, secret, _ = ids.BeginDevice(ctx, "x", identity.Wanted{})
 	if err := ids.AnswerDevice(ctx, by, d.UserCode, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := ids.PollDevice(ctx, secret); !errors.Is(err, identity.ErrDeviceRefused) {
 		t.Errorf("refused: %v", err)
 	}
-	d, secret, _ = ids.BeginDevice(ctx, "x")
+	d, secret, _ = ids.BeginDevice(ctx, "x", identity.Wanted{})
 	now.now = d.Expires
 	if err := ids.AnswerDevice(ctx, by, d.UserCode, true); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("confirmed too late: %v", err)

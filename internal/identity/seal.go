@@ -150,6 +150,9 @@ func (i *Identities) pepperKey(ctx context.Context) ([]byte, error) {
 			sealed = s
 			return tx.AddSetting(pepperSetting, s)
 		})
+		if errors.Is(err, store.ErrConflict) { // another server, at the same time
+			err = i.Store.Read(ctx, read)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the key of sign-in: %w", err)

@@ -134,7 +134,7 @@ func TestOwnSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusedSession(t, ids, "ended", second)
-	tok, token, err := ids.AddToken(ctx, by, "ci", nil, time.Hour)
+	tok, token, err := ids.AddToken(ctx, by, identity.Wanted{Name: "ci", Life: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,11 +106,22 @@ func (i *Identities) counters(ctx context.Context, v Visit, account, device stri
 	return []counter{{source, perSource, false}, {here, perAccountHere, true}, {everywhere, perAccount, false}}, err
 }
 
+func lock(tx *store.Tx, cs []counter) error {
+	who := make([]string, len(cs))
+	for n, c := range cs {
+		who[n] = c.who
+	}
+	return tx.LockAttempts(who)
+}
+
 // charge counts a try as failed before it is made, so that tries at once are
 // counted as well as tries in turn. *Slowed if it must wait; it is not counted
 // then.
 func (i *Identities) charge(ctx context.Context, cs []counter) error {
 	return i.Store.Write(ctx, func(tx *store.Tx) error {
+		if err := lock(tx, cs); err != nil {
+			return err
+		}
 		now := i.Now()
 		counts := make([]int, len(cs))
 		for n, c := range cs {
@@ -139,6 +150,9 @@ func (i *Identities) charge(ctx context.Context, cs []counter) error {
 
 // forgive takes back what charge counted, after a success.
 func (i *Identities) forgive(tx *store.Tx, cs []counter) error {
+	if err := lock(tx, cs); err != nil {
+		return err
+	}
 	for _, c := range cs {
 		failures, last, err := tx.Attempts(c.who)
 		if err != nil {

@@ -55,36 +55,43 @@ func (i *Identities) personal(ctx context.Context, token string) (access.Princip
 
 // AddToken makes a token that acts for the person, narrowed to scope unless
 // that is nil. It has the second factor of the session that makes it.
-func (i *Identities) AddToken(ctx context.Context, by access.Principal, name string, scope []access.Action, life time.Duration) (t store.PersonalToken, token string, err error) {
+func (i *Identities) AddToken(ctx context.Context, by access.Principal, w Wanted) (t store.PersonalToken, token string, err error) {
 	if by.Session == "" || by.Kind != access.Person {
 		return t, "", fmt.Errorf("tokens are made in a session, not with a token: %w", store.ErrConflict)
 	}
 	if by.OfProvider() && !by.MFA {
 		return t, "", ErrAgain
 	}
-	if life <= 0 || life > TokenLength {
-		return t, "", fmt.Errorf("%w: a token counts for 1 to 90 days", estate.ErrInvalid)
-	}
-	if n := strings.TrimSpace(name); n == "" || len(n) > 100 || strings.ContainsFunc(n, func(r rune) bool { return r < ' ' }) {
-		return t, "", fmt.Errorf("%w: a token's name has 1 to 100 characters and no control characters", estate.ErrInvalid)
-	}
-	for _, a := range scope {
-		if !slices.Contains(access.Actions, a) {
-			return t, "", fmt.Errorf("%w: %q is no action; known are %v", estate.ErrInvalid, a, access.Actions)
-		}
+	if err := checkToken(w); err != nil {
+		return t, "", err
 	}
 	err = i.Store.Write(ctx, func(tx *store.Tx) error {
-		t, token, err = i.addToken(tx, by, strings.TrimSpace(name), scope, life)
+		t, token, err = i.addToken(tx, by, w)
 		return err
 	})
 	return t, token, err
 }
 
-func (i *Identities) addToken(tx *store.Tx, by access.Principal, name string, scope []access.Action, life time.Duration) (store.PersonalToken, string, error) {
+func checkToken(w Wanted) error {
+	if w.Life <= 0 || w.Life > TokenLength {
+		return fmt.Errorf("%w: a token counts for 1 to 90 days", estate.ErrInvalid)
+	}
+	if strings.TrimSpace(w.Name) == "" || len(w.Name) > 100 || strings.ContainsFunc(w.Name, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return fmt.Errorf("%w: a token's name has 1 to 100 characters and no control characters", estate.ErrInvalid)
+	}
+	for _, a := range w.Scope {
+		if !slices.Contains(access.Actions, a) {
+			return fmt.Errorf("%w: %q is no action; known are %v", estate.ErrInvalid, a, access.Actions)
+		}
+	}
+	return nil
+}
+
+func (i *Identities) addToken(tx *store.Tx, by access.Principal, w Wanted) (store.PersonalToken, string, error) {
 	s, now := secret(), i.Now()
 	t := store.PersonalToken{
-		ID: ident.New("k"), Principal: by.ID, Name: name, SecretHash: hash(s), Scope: scope, MFA: by.MFA,
-		Authenticated: by.Authenticated, CreatedAt: now, Expires: now.Add(life),
+		ID: ident.New("k"), Principal: by.ID, Name: w.Name, SecretHash: hash(s), Scope: w.Scope, MFA: by.MFA,
+		Authenticated: by.Authenticated, CreatedAt: now, Expires: now.Add(w.Life),
 	}
 	if err := tx.InsertPersonalToken(t); err != nil {
 		return t, "", err

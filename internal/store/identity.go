@@ -2,7 +2,6 @@ package store
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -35,12 +34,8 @@ type principalRow struct {
 }
 
 func (r principalRow) credential() (Credential, error) {
-	p := access.Principal{ID: r.ID, Name: r.Name, Role: access.Role(r.Role), Tenant: r.TenantID, Kind: access.Kind(r.Kind), MFA: r.MFA == 1}
-	if r.Scope != nil {
-		p.Scope = []access.Action{}
-		for _, a := range strings.Fields(*r.Scope) {
-			p.Scope = append(p.Scope, access.Action(a))
-		}
+	p := access.Principal{
+		ID: r.ID, Name: r.Name, Role: access.Role(r.Role), Tenant: r.TenantID, Kind: access.Kind(r.Kind), MFA: r.MFA == 1, Scope: scopeOf(r.Scope),
 	}
 	return Credential{
 		Principal:  p,
@@ -50,21 +45,8 @@ func (r principalRow) credential() (Credential, error) {
 
 // InsertPrincipal adds a principal.
 func (tx *Tx) InsertPrincipal(c Credential) error {
-	var scope *string
-	if c.Scope != nil {
-		words := make([]string, len(c.Scope))
-		for i, a := range c.Scope {
-			words[i] = string(a)
-		}
-		all := strings.Join(words, " ")
-		scope = &all
-	}
-	mfa := int64(0)
-	if c.MFA {
-		mfa = 1
-	}
 	return insert(tx, &principalRow{
-		ID: c.ID, Name: c.Name, Role: string(c.Role), TenantID: c.Tenant, Kind: string(c.Kind), MFA: mfa, Scope: scope, SecretHash: c.SecretHash,
+		ID: c.ID, Name: c.Name, Role: string(c.Role), TenantID: c.Tenant, Kind: string(c.Kind), MFA: bit(c.MFA), Scope: scopeText(c.Scope), SecretHash: c.SecretHash,
 		CreatedAt: micros(c.CreatedAt), ExpiresAt: microsPtr(c.Expires),
 	}, "principal")
 }

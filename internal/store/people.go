@@ -80,6 +80,18 @@ func (tx *Tx) PeopleWithRole(tenant string, role access.Role) (ids []string, err
 	return ids, nil
 }
 
+// LockPeople keeps other transactions from changing who belongs to a side, and
+// who is invited to it, until this one ends: so that what was counted still
+// holds when it is written.
+func (tx *Tx) LockPeople(tenant string) error {
+	for _, table := range []string{"person", "invitation"} {
+		if err := tx.exec("lock people", "UPDATE "+table+" SET tenant_id = tenant_id WHERE tenant_id = ?", tenant); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // SetRole changes the role of a principal that was not revoked.
 func (tx *Tx) SetRole(id string, role access.Role) error {
 	res, err := tx.db.NewUpdate().Table("principal").Set("role = ?", string(role)).Where("id = ? AND revoked_at IS NULL", id).Exec(tx.ctx)

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,34 +41,43 @@ type apiTokenRow struct {
 }
 
 func (r apiTokenRow) token() (PersonalToken, error) {
-	t := PersonalToken{
-		ID: r.ID, Principal: r.PrincipalID, Name: r.Name, SecretHash: r.SecretHash, MFA: r.MFA == 1, Authenticated: fromMicros(r.AuthenticatedAt),
+	return PersonalToken{
+		ID: r.ID, Principal: r.PrincipalID, Name: r.Name, SecretHash: r.SecretHash, Scope: scopeOf(r.Scope), MFA: r.MFA == 1, Authenticated: fromMicros(r.AuthenticatedAt),
 		CreatedAt: fromMicros(r.CreatedAt), Expires: fromMicros(r.ExpiresAt), Used: fromMicrosPtr(r.UsedAt), Revoked: fromMicrosPtr(r.RevokedAt),
+	}, nil
+}
+
+// scopeOf and scopeText convert the actions that something is narrowed to; nil
+// is no narrowing, and not the same as none.
+func scopeOf(text *string) []access.Action {
+	if text == nil {
+		return nil
 	}
-	if r.Scope != nil {
-		t.Scope = []access.Action{}
-		for _, a := range strings.Fields(*r.Scope) {
-			t.Scope = append(t.Scope, access.Action(a))
-		}
+	out := []access.Action{}
+	for _, a := range strings.Fields(*text) {
+		out = append(out, access.Action(a))
 	}
-	return t, nil
+	return out
+}
+
+func scopeText(scope []access.Action) *string {
+	if scope == nil {
+		return nil
+	}
+	words := make([]string, len(scope))
+	for i, a := range scope {
+		words[i] = string(a)
+	}
+	all := strings.Join(words, " ")
+	return &all
 }
 
 // InsertPersonalToken adds a token.
 func (tx *Tx) InsertPersonalToken(t PersonalToken) error {
-	row := &apiTokenRow{
-		ID: t.ID, PrincipalID: t.Principal, Name: t.Name, SecretHash: t.SecretHash, MFA: bit(t.MFA), AuthenticatedAt: micros(t.Authenticated),
-		CreatedAt: micros(t.CreatedAt), ExpiresAt: micros(t.Expires),
-	}
-	if t.Scope != nil {
-		words := make([]string, len(t.Scope))
-		for i, a := range t.Scope {
-			words[i] = string(a)
-		}
-		all := strings.Join(words, " ")
-		row.Scope = &all
-	}
-	return insert(tx, row, "token")
+	return insert(tx, &apiTokenRow{
+		ID: t.ID, PrincipalID: t.Principal, Name: t.Name, SecretHash: t.SecretHash, Scope: scopeText(t.Scope), MFA: bit(t.MFA),
+		AuthenticatedAt: micros(t.Authenticated), CreatedAt: micros(t.CreatedAt), ExpiresAt: micros(t.Expires),
+	}, "token")
 }
 
 // PersonalToken returns the token of that id.
@@ -102,7 +112,11 @@ func (tx *Tx) UsedPersonalToken(id string, now time.Time) error {
 type DeviceLogin struct {
 	SecretHash, UserCode string
 	Client               string
-	CreatedAt, Expires   time.Time
+	// Name, Scope and Life are those of the token that it asks for.
+	Name               string
+	Scope              []access.Action
+	Life               time.Duration
+	CreatedAt, Expires time.Time
 	// State is pending, confirmed or refused.
 	State         string
 	Principal     string
@@ -115,6 +129,9 @@ type deviceLoginRow struct {
 	SecretHash      string `bun:",pk"`
 	UserCode        string
 	Client          string
+	TokenName       string
+	TokenScope      *string
+	TokenLife       int64
 	CreatedAt       int64
 	ExpiresAt       int64
 	State           string
@@ -125,7 +142,8 @@ type deviceLoginRow struct {
 
 func (r deviceLoginRow) login() (DeviceLogin, error) {
 	return DeviceLogin{
-		SecretHash: r.SecretHash, UserCode: r.UserCode, Client: r.Client, CreatedAt: fromMicros(r.CreatedAt), Expires: fromMicros(r.ExpiresAt),
+		SecretHash: r.SecretHash, UserCode: r.UserCode, Client: r.Client, Name: r.TokenName, Scope: scopeOf(r.TokenScope), Life: time.Duration(r.TokenLife) * time.Microsecond,
+		CreatedAt: fromMicros(r.CreatedAt), Expires: fromMicros(r.ExpiresAt),
 		State: r.State, Principal: r.PrincipalID, MFA: r.MFA == 1, Authenticated: fromMicros(r.AuthenticatedAt),
 	}, nil
 }
@@ -133,7 +151,8 @@ func (r deviceLoginRow) login() (DeviceLogin, error) {
 // InsertDeviceLogin adds a waiting command line; ErrConflict if the code is taken.
 func (tx *Tx) InsertDeviceLogin(d DeviceLogin) error {
 	return insert(tx, &deviceLoginRow{
-		SecretHash: d.SecretHash, UserCode: d.UserCode, Client: d.Client, CreatedAt: micros(d.CreatedAt), ExpiresAt: micros(d.Expires), State: d.State,
+		SecretHash: d.SecretHash, UserCode: d.UserCode, Client: d.Client, TokenName: d.Name, TokenScope: scopeText(d.Scope), TokenLife: d.Life.Microseconds(),
+		CreatedAt: micros(d.CreatedAt), ExpiresAt: micros(d.Expires), State: d.State,
 	}, "device sign-in")
 }
 
@@ -161,6 +180,18 @@ func (tx *Tx) AnswerDeviceLogin(d DeviceLogin) error {
 func (tx *Tx) TakeDeviceLogin(hash string) error {
 	res, err := tx.db.NewDelete().Table("device_login").Where("secret_hash = ?", hash).Exec(tx.ctx)
 	return changed(res, err, "device sign-in", "")
+}
+
+// LockAttempts keeps other transactions from counting for the same until this
+// one ends.
+func (tx *Tx) LockAttempts(who []string) error {
+	for _, w := range slices.Sorted(slices.Values(who)) { // in one order, so that none waits for the other
+		err := tx.exec("lock failed sign-ins", "INSERT INTO attempt (who, failures, last_at) VALUES (?, 0, 0) ON CONFLICT (who) DO UPDATE SET who = EXCLUDED.who", w)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Attempts returns how often who failed to sign in, and when last.

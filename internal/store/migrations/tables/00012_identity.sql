@@ -88,6 +88,9 @@ CREATE TABLE device_login (
   secret_hash TEXT PRIMARY KEY,
   user_code   TEXT NOT NULL UNIQUE,
   client      TEXT NOT NULL,
+  token_name  TEXT NOT NULL,
+  token_scope TEXT,            -- as in api_token
+  token_life  BIGINT NOT NULL, -- microseconds
   created_at  BIGINT NOT NULL,
   expires_at  BIGINT NOT NULL,
   state       TEXT NOT NULL CHECK (state IN ('pending', 'confirmed', 'refused')),
