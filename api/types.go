@@ -364,6 +364,8 @@ type Policy struct {
 	Digest    string          `json:"digest" doc:"of the document as RFC 8785 canonical JSON"`
 	CreatedAt time.Time       `json:"created_at"`
 	By        string          `json:"by"`
+	Until     *time.Time      `json:"until,omitempty" doc:"counts until then; missing is until another replaces it"`
+	Decision  string          `json:"decision,omitempty" doc:"id of the signed decision behind it; agents obey no policy without one"`
 }
 
 // Service describes a managed service.

@@ -93,6 +93,9 @@ const (
 	GrantAhead = 30 * 24 * time.Hour
 	// NoticeWithin is how soon the customer is told what was done in an emergency.
 	NoticeWithin = 24 * time.Hour
+	// ClockSkew is how far the clocks of servers may be apart: a grant that is in
+	// force on one of them is so on another whose clock is behind.
+	ClockSkew = 5 * time.Second
 	// GrantScopes is how many abilities a grant holds at most.
 	GrantScopes = 50
 )

@@ -188,6 +188,9 @@ func showGrant(p *page, v api.Grant) {
 	p.blank()
 	p.line(grantHue(v), stateText(v))
 	p.text(2, v.Next)
+	if d := unsigned(v); d != "" {
+		p.text(2, "an approval waits for its signature: demarc sign "+d)
+	}
 	p.head("What")
 	p.pair("who", cmp.Or(v.HolderName, v.Holder))
 	p.pair("tenant", cmp.Or(v.TenantName, v.Tenant))
@@ -208,6 +211,19 @@ func showGrant(p *page, v api.Grant) {
 			p.detail(4, e.Words)
 		}
 	}
+}
+
+// unsigned is the decision that was last proposed about an undecided request.
+func unsigned(v api.Grant) (decision string) {
+	if v.State != "requested" && v.State != "in-review" {
+		return ""
+	}
+	for _, e := range v.History {
+		if e.What == "propose" {
+			decision = e.Decision
+		}
+	}
+	return decision
 }
 
 func from(t *time.Time) string {

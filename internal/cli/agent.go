@@ -11,6 +11,7 @@ import (
 type agentCmd struct {
 	EnrollToken agentTokenCmd   `cmd:"" name:"enroll-token" help:"Make a token that enrols one machine, once."`
 	List        agentListCmd    `cmd:"" help:"List the agents of a tenant, revoked ones too."`
+	Show        agentShowCmd    `cmd:"" help:"Show what the agent of a VM told: keys, policies that it obeys and refuses, services."`
 	Revoke      agentRevokeCmd  `cmd:"" help:"End the identity of an agent for good."`
 	Refresh     agentRefreshCmd `cmd:"" help:"Ask the agents of a VM to look now."`
 }

@@ -39,6 +39,7 @@ func (f *fake) access() {
 		x.History = []api.GrantEvent{
 			{At: instant, Actor: "provider-operator/p1", What: "request", To: "requested"},
 			{At: instant.Add(time.Minute), Actor: "customer-approver/p-otto", What: "ask", From: "requested", To: "in-review", Words: "why not\x1b]0;x\x07 on Sunday?"},
+			{At: instant.Add(time.Minute), Actor: "customer-approver/p-otto", What: "propose", From: "in-review", To: "in-review", Decision: "d-7"},
 		}
 		send(w, 200, x)
 	})

@@ -41,6 +41,7 @@ func newFake() *fake {
 	f.audit()
 	f.oversight()
 	f.access()
+	f.sessions()
 	f.decide()
 	return f
 }
@@ -201,6 +202,11 @@ func (f *fake) estate() {
 	}
 	m.HandleFunc("GET /v1/tenants/{t}/vms/{vm}/facts", answer(page1(fact)))
 	m.HandleFunc("GET /v1/tenants/{t}/vms/{vm}/facts/{kind}", answer(fact))
+	state := fact
+	state.Kind, state.Data = "agent.state", json.RawMessage(`{"software":"demarc-agent/1","customer_keys":{"pinned":"sha256:aa","digest":"sha256:bb","version":2},
+		"policies":[{"service":"hardening","subject":"vm/v","version":3,"decision":"d-1","digest":"sha256:cc"}],
+		"refused_policies":[{"service":"hardening","decision":"d-2","class":"key","reason":"nobody\u001b signed"}],"services":[{"name":"telemetry","running":true}]}`)
+	m.HandleFunc("GET /v1/tenants/{t}/vms/{vm}/facts/agent.state", answer(state))
 	m.HandleFunc("POST /v1/tenants/{t}/vms/{vm}/refresh", answerStatus(202))
 	f.people()
 }

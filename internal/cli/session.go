@@ -104,7 +104,11 @@ func (c *sessionListCmd) Run(ctx context.Context, s *session) error {
 	if err != nil {
 		return fmt.Errorf("listing sessions of tenant %s: %w", tenant, err)
 	}
-	return printList(s, all, sessionColumns, "No session was opened in this environment.")
+	columns := sessionColumns
+	if s.flags.Output == "table" {
+		columns = without(columns, "reason") // show has it
+	}
+	return printList(s, all, columns, "No session was opened in this environment.")
 }
 
 // Run shows a session.

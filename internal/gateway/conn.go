@@ -16,8 +16,9 @@ const (
 	maxRefusals = 20
 	// maxChannels bounds the sessions of one connection at a time.
 	maxChannels = 10
-	// farewell is how long the last words to a user may take.
-	farewell = 200 * time.Millisecond
+	// farewell is how long the last words to a user may take, to be sent and to
+	// arrive each.
+	farewell = 100 * time.Millisecond
 )
 
 // conn is the connection of somebody who was let in. It is a member.
@@ -82,8 +83,8 @@ func (c *conn) warn(words string) {
 	}
 }
 
-// end implements member. The connection to the target is closed at once; the
-// user's a moment later, so that the words arrive.
+// end implements member. The words go first, since the target's end closes the
+// user's channels; a user who does not read them is not waited for.
 func (c *conn) end(words string) {
 	c.mu.Lock()
 	if c.over != "" {
@@ -92,15 +93,23 @@ func (c *conn) end(words string) {
 	}
 	c.over = words
 	c.mu.Unlock()
-	c.target.close()
-	for _, s := range c.open() {
-		go s.say(words)
-	}
-	time.AfterFunc(farewell, func() {
+	go func() {
+		var said sync.WaitGroup
+		for _, s := range c.open() {
+			said.Go(func() { s.say(words) })
+		}
+		heard := make(chan struct{})
+		go func() { said.Wait(); close(heard) }()
+		select {
+		case <-heard:
+		case <-time.After(farewell):
+		}
+		c.target.close()
+		time.Sleep(farewell) // the words are on their way
 		c.cancel()
 		c.ssh.Close()
 		c.raw.Close()
-	})
+	}()
 }
 
 // why says why the connection ended.

@@ -37,14 +37,20 @@ func (c *conn) forward(ctx context.Context, nc ssh.NewChannel) {
 	}
 	why := "the connection ended"
 	defer func() { rec.Close(c.why(why)) }()
-	to := net.JoinHostPort(d.Host, strconv.Itoa(int(d.Port)))
-	if addrs, err := resolve(ctx, d.Host); err == nil {
-		if err := c.g.noGuest(ctx, addrs); err != nil {
-			why = wordsOf(err)
-			nc.Reject(ssh.Prohibited, c.refuse(ctx, "forwarding", why))
-			return
-		}
+	// The gateway resolves the name, so that what was checked is what is reached.
+	addrs, err := resolve(ctx, d.Host)
+	if err == nil {
+		err = c.g.noGuest(ctx, addrs)
+	} else {
+		err = refuse("the name %s is not known here; name an address", clip(d.Host))
 	}
+	if err != nil {
+		why = wordsOf(err)
+		nc.Reject(ssh.Prohibited, c.refuse(ctx, "forwarding", why))
+		return
+	}
+	d.Host = addrs[0].String()
+	to := net.JoinHostPort(d.Host, strconv.Itoa(int(d.Port)))
 	client, err := c.target.dial(ctx, c, rec.ID)
 	if err != nil {
 		why = wordsOf(err)
@@ -52,7 +58,7 @@ func (c *conn) forward(ctx context.Context, nc ssh.NewChannel) {
 		return
 	}
 	rec.Mark("a connection to " + clip(to))
-	far, farRequests, err := client.OpenChannel("direct-tcpip", nc.ExtraData())
+	far, farRequests, err := client.OpenChannel("direct-tcpip", ssh.Marshal(d))
 	if err != nil {
 		why = "the target does not connect to it"
 		nc.Reject(ssh.ConnectionFailed, why)

@@ -89,7 +89,8 @@ type Guests interface {
 	GuestAt(tx *store.Tx, addr netip.Addr) (vm string, err error)
 }
 
-// Config is what a Gateway stands on. All members are required.
+// Config is what a Gateway stands on. All members are required but the one that
+// says so.
 type Config struct {
 	Store     *store.Store
 	Ledger    recording.Ledger
@@ -101,8 +102,10 @@ type Config struct {
 	// Noticed, if set, is told within the transaction of the keys that
 	// certificates are made for: they must never be seen on a customer's guest.
 	Noticed func(tx *store.Tx, by access.Principal, fingerprint string, until time.Time) error
-	Now     func() time.Time
-	Log     *slog.Logger
+	// ProxyURL is where web consoles are reached; empty where they are not. Optional.
+	ProxyURL string
+	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 const (
@@ -122,6 +125,8 @@ const (
 // Gateway lets people in. It is safe for concurrent use.
 type Gateway struct {
 	Config
+	tickets  tickets
+	consoles webSessions
 
 	mu        sync.Mutex
 	live      map[member]struct{} // guarded by mu
@@ -158,7 +163,7 @@ func (g *Gateway) Serve(ctx context.Context, l net.Listener) error {
 	for {
 		conn, err := l.Accept()
 		if ctx.Err() != nil {
-			g.endAll(func(member) bool { return true }, "the gateway is being stopped")
+			g.Stop()
 			return nil
 		}
 		if err != nil {
@@ -219,6 +224,9 @@ func (g *Gateway) members() []member {
 	}
 	return out
 }
+
+// Stop ends everything that is open.
+func (g *Gateway) Stop() { g.endAll(func(member) bool { return true }, "the gateway is being stopped") }
 
 func (g *Gateway) endAll(which func(member) bool, words string) {
 	for _, m := range g.members() {

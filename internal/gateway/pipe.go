@@ -16,13 +16,24 @@ import (
 // has ended or the session must. It says why, if that was not the target.
 func (s *session) pipe(ctx context.Context, rec *recording.Recording, far ssh.Channel, farRequests <-chan *ssh.Request) (why string) {
 	ch := s.ch
+	input, output := rec.Input, rec.Output
+	if rec.Kind == SFTP {
+		log := newSFTPLog(func(line string) error { return rec.Output([]byte(line + "\r\n")) })
+		input, output = log.client, log.server
+	}
 	go func() {
 		// The user's end of input is the target's.
-		copyRecorded(far, ch, rec.Input)
+		if !copyRecorded(far, ch, input) {
+			far.Close()
+		}
 		far.CloseWrite()
 	}()
 	var shown sync.WaitGroup
-	shown.Go(func() { copyRecorded(ch, far, rec.Output) })
+	shown.Go(func() {
+		if !copyRecorded(ch, far, output) {
+			far.Close()
+		}
+	})
 	shown.Go(func() { copyRecorded(ch.Stderr(), far.Stderr(), rec.Output) })
 	ended := make(chan struct{})
 	go func() {
@@ -40,7 +51,6 @@ func (s *session) pipe(ctx context.Context, rec *recording.Recording, far ssh.Ch
 	}()
 	select {
 	case <-done:
-		ch.CloseWrite()
 		return ""
 	case <-rec.Failed():
 		why = rec.Err().Error()
@@ -66,21 +76,22 @@ func (s *session) last(words string) {
 	}
 }
 
-// copyRecorded copies from src to dst; what cannot be recorded is not passed on.
-func copyRecorded(dst io.Writer, src io.Reader, record func([]byte) error) {
+// copyRecorded copies from src to dst. It returns false where something could
+// not be recorded, which is not passed on then, nor anything after it.
+func copyRecorded(dst io.Writer, src io.Reader, record func([]byte) error) bool {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := src.Read(buf)
 		if n > 0 {
 			if record(buf[:n]) != nil {
-				return
+				return false
 			}
 			if _, err := dst.Write(buf[:n]); err != nil {
-				return
+				return true
 			}
 		}
 		if err != nil {
-			return
+			return true
 		}
 	}
 }

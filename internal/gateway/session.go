@@ -66,31 +66,25 @@ func (s *session) serve(ctx context.Context, nc ssh.NewChannel) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running chan struct{} // closed when what runs on the target has ended
-	for {
-		select {
-		case r, ok := <-requests:
-			if !ok {
-				// The user is gone: so is what runs for them.
-				s.closeFar()
-				cancel()
-				if running != nil {
-					<-running
-				}
-				return
-			}
-			ok, start := s.request(ctx, r, running != nil)
-			if start == nil {
-				reply(r, ok)
-				continue
-			}
-			running = make(chan struct{})
-			go func() {
-				defer close(running)
-				start()
-				// What comes after is for nobody.
-				ch.Close()
-			}()
+	for r := range requests {
+		ok, start := s.request(ctx, r, running != nil)
+		if start == nil {
+			reply(r, ok)
+			continue
 		}
+		running = make(chan struct{})
+		go func() {
+			defer close(running)
+			start()
+			// What comes after is for nobody.
+			ch.Close()
+		}()
+	}
+	// The user is gone: so is what runs for them.
+	s.closeFar()
+	cancel()
+	if running != nil {
+		<-running
 	}
 }
 
@@ -125,7 +119,7 @@ func (s *session) request(ctx context.Context, r *ssh.Request, running bool) (ok
 		if name.Name != "sftp" {
 			return true, func() { s.dismiss(r, s.conn.refuse(ctx, "subsystem", "the subsystem "+clip(name.Name)+" is refused")) }
 		}
-		return true, func() { s.dismiss(r, s.conn.refuse(ctx, SFTP, "file transfer is refused: it could not be recorded")) }
+		return true, func() { s.run(ctx, r, SFTP, "file transfer is not part of your grant") }
 	case "auth-agent-req@openssh.com":
 		return s.deny(ctx, "agent-forwarding", "agent forwarding is refused"), nil
 	case "x11-req":

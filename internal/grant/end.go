@@ -54,6 +54,9 @@ func (g *Grants) Dismiss(tx *store.Tx, by access.Principal, principal string) er
 		return err
 	}
 	for _, x := range all {
+		if err := tx.LockTenant(x.Tenant); err != nil {
+			return err
+		}
 		if x, err = tx.GrantForChange(x.Tenant, x.ID); err != nil {
 			return err
 		}

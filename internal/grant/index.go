@@ -44,7 +44,7 @@ func (i *index) take(x store.Grant) {
 		if i.live[at] == nil {
 			i.live[at] = map[string]span{}
 		}
-		i.live[at][x.ID] = span{x.From, x.Until}
+		i.live[at][x.ID] = span{x.From.Add(-access.ClockSkew), x.Until}
 		return
 	}
 	if delete(i.live[at], x.ID); len(i.live[at]) == 0 {

@@ -35,11 +35,7 @@ func (r *rig) providerPerson(t testing.TB, role access.Role) api.Principal {
 func (w world) grantTo(t testing.TB, r *rig, token string) api.Grant {
 	t.Helper()
 	g := w.newGrant(t, r, token)
-	p := must[api.GrantProposal](t, r, 202, request{method: "POST", path: w.path("/grants/" + g.ID + "/approve"), token: w.owner.Token, body: api.ApproveGrant{}})
-	d := must[api.Decision](t, r, 200, request{path: w.path("/decisions/" + p.Decision), token: w.owner.Token})
-	if d = w.sign(t, r, d); d.State != "signed" {
-		t.Fatalf("the approval is %s", d.State)
-	}
+	w.approve(t, r, g.ID)
 	return must[api.Grant](t, r, 200, request{path: w.path("/grants/" + g.ID), token: token})
 }
 
@@ -209,6 +205,64 @@ func TestApprovalToCertificate(t *testing.T) {
 	must[api.Grant](t, r, 200, request{method: "POST", path: w.path("/grants/" + g.ID + "/revoke"), token: w.owner.Token, body: api.Words{Words: "enough"}})
 	if a := certify(eva.Token); a.status < 400 {
 		t.Errorf("after the revocation: %d", a.status)
+	}
+}
+
+// TestApproversAreTold: whoever of the customer is watching hears of a request
+// at once, and nobody else's.
+func TestApproversAreTold(t *testing.T) {
+	r := shared
+	w, other := r.customer(t, "told"), r.customer(t, "untold")
+	eva := r.providerPerson(t, access.ProviderOperator)
+	approver := w.principal(t, r, access.CustomerApprover, "approver")
+	mine, theirs := watch(t, r, approver.Token, ""), watch(t, r, other.owner.Token, "")
+	began := time.Now()
+	g := w.newGrant(t, r, eva.Token)
+	heard := func(s *stream, id string) bool {
+		for {
+			select {
+			case e := <-s.events:
+				if e[0] == "activity" && strings.Contains(e[1], "grant/"+id) {
+					return true
+				}
+			case <-time.After(3 * time.Second):
+				return false
+			}
+		}
+	}
+	if !heard(mine, g.ID) {
+		t.Error("the approver was not told")
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the approver was told after %s", took)
+	}
+	own := other.newGrant(t, r, eva.Token)
+	for e := range theirs.events {
+		if strings.Contains(e[1], g.ID) {
+			t.Fatal("another customer was told")
+		}
+		if strings.Contains(e[1], own.ID) {
+			break
+		}
+	}
+}
+
+// TestRemovedHolder: who is ended loses what it holds, with its credential.
+func TestRemovedHolder(t *testing.T) {
+	r := shared
+	w := r.customer(t, "removed")
+	eva := r.providerPerson(t, access.ProviderOperator)
+	live, open := w.grantTo(t, r, eva.Token), w.newGrant(t, r, eva.Token)
+	if _, err := r.Identities().Revoke(t.Context(), r.actor(access.ProviderAdministrator, ""), eva.ID); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{live.ID: "revoked", open.ID: "closed"} {
+		if g := must[api.Grant](t, r, 200, request{path: w.path("/grants/" + id), token: w.owner.Token}); g.State != want {
+			t.Errorf("it is %s, want %s", g.State, want)
+		}
+	}
+	if r.granted(eva.ID, w.tenant.ID) {
+		t.Error("granted to somebody who was ended")
 	}
 }
 

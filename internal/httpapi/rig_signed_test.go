@@ -41,9 +41,12 @@ func (w world) newKey(t testing.TB, r *rig) signing {
 // sign gives the decision the owner's signature.
 func (w world) sign(t testing.TB, r *rig, d api.Decision) api.Decision {
 	t.Helper()
-	return must[api.Decision](t, r, 200, request{method: "POST", path: w.path("/decisions/" + d.ID + "/signatures"), token: w.owner.Token, body: api.NewSignature{
-		Key: w.key.id, Algorithm: "ed25519", Signature: ed25519.Sign(w.key.private, decision.Message(d.Canonical)),
-	}})
+	return must[api.Decision](t, r, 200, request{method: "POST", path: w.path("/decisions/" + d.ID + "/signatures"), token: w.owner.Token, body: w.signature(d)})
+}
+
+// signature is the owner's.
+func (w world) signature(d api.Decision) api.NewSignature {
+	return api.NewSignature{Key: w.key.id, Algorithm: "ed25519", Signature: ed25519.Sign(w.key.private, decision.Message(d.Canonical))}
 }
 
 // propose proposes a waiver, which nobody has signed yet.

@@ -177,7 +177,7 @@ func (a *API) listPolicies(c call, in *struct{ TenantPath }) (*list[api.Policy],
 		n := newNames(tx)
 		for _, p := range ps {
 			out.Body.Items = append(out.Body.Items, api.Policy{
-				Service: p.Service, Subject: n.subject(p.Subject), Version: p.Version, Document: p.Document, Digest: p.Digest, CreatedAt: p.CreatedAt, By: p.By,
+				Service: p.Service, Subject: n.subject(p.Subject), Version: p.Version, Document: p.Document, Digest: p.Digest, CreatedAt: p.CreatedAt, By: p.By, Until: p.Until, Decision: p.Decision,
 			})
 		}
 		return err

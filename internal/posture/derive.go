@@ -85,7 +85,7 @@ func (e *Engine) deriveDue(v *view) error {
 }
 
 func (e *Engine) run(v *view, d deriver, changed changes) ([]string, error) {
-	in, err := v.input(d)
+	in, ends, err := v.input(d)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +124,7 @@ func (e *Engine) run(v *view, d deriver, changed changes) ([]string, error) {
 		if _, err := v.contract.part.Decode(r.Kind, data); err != nil {
 			return nil, fmt.Errorf("service %s: %w", d.name, err)
 		}
-		facts = append(facts, evidence.Fact{Kind: r.Kind, Data: data, ObservedAt: r.Observed, Again: r.Again, Source: "service/" + d.name})
+		facts = append(facts, evidence.Fact{Kind: r.Kind, Data: data, ObservedAt: r.Observed, Again: earliest(r.Again, ends), Source: "service/" + d.name})
 	}
 	return e.keep(v, facts)
 }
@@ -156,28 +156,35 @@ func unaffected(d deriver, in service.Input, changed changes) bool {
 	return !comparer.Affected(before, in, kinds)
 }
 
-// input is what a service judges, but for the facts.
-func (v *view) input(d deriver) (service.Input, error) {
-	in := service.Input{Subject: v.subject, Now: v.now}
+// input is what a service judges, but for the facts. ends, if set, is when the
+// first of its policies ends.
+func (v *view) input(d deriver) (in service.Input, ends time.Time, err error) {
+	in = service.Input{Subject: v.subject, Now: v.now}
 	policies, err := v.tx.Policies(v.own())
 	if err != nil {
-		return in, err
+		return in, ends, err
 	}
 	for _, p := range policies { // the narrower subject's policy wins
-		if p.Service == d.name && (in.Policy == nil || p.Subject == v.subject) {
+		if p.Service != d.name || p.Until != nil && !v.now.Before(*p.Until) {
+			continue
+		}
+		if p.Until != nil {
+			ends = earliest(ends, *p.Until)
+		}
+		if in.Policy == nil || p.Subject == v.subject {
 			in.Policy = p.Document
 		}
 	}
 	waivers, err := v.standing()
 	if err != nil {
-		return in, err
+		return in, ends, err
 	}
 	for _, w := range waivers {
 		if strings.HasPrefix(w.Duty, d.name+"/") && w.InForce(v.now) {
 			in.Waivers = append(in.Waivers, w)
 		}
 	}
-	return in, nil
+	return in, ends, nil
 }
 
 // own returns the subject and its tenant: a statement about the tenant counts

@@ -46,7 +46,7 @@ type Grant struct {
 
 // InForce reports whether sessions may be open at the moment.
 func (g Grant) InForce(now time.Time) bool {
-	return g.State == access.InForce && !now.Before(g.From) && now.Before(g.Until)
+	return g.State == access.InForce && !now.Before(g.From.Add(-access.ClockSkew)) && now.Before(g.Until)
 }
 
 // Notice is how it stands with telling the customer what was done in an

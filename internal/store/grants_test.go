@@ -50,7 +50,7 @@ func grants(t *testing.T, d db) {
 	live := approved(g)
 	d.ok(t, func(tx *store.Tx) error { return tx.ChangeGrant(&live, access.Requested, event("approve")) })
 	got = read(t, d, func(tx *store.Tx) (store.Grant, error) { return tx.Grant("", g.ID) })
-	if !got.InForce(noon) || got.InForce(noon.Add(time.Hour)) || got.InForce(noon.Add(-time.Microsecond)) || got.Granted[0] != g.Scope[0] || got.Version != 2 || got.Changed <= g.Changed {
+	if !got.InForce(noon) || got.InForce(noon.Add(time.Hour)) || !got.InForce(noon.Add(-access.ClockSkew)) || got.InForce(noon.Add(-access.ClockSkew-time.Microsecond)) || got.Granted[0] != g.Scope[0] || got.Version != 2 || got.Changed <= g.Changed {
 		t.Errorf("%+v", got)
 	}
 	stale.State = access.Refused

@@ -167,6 +167,8 @@ type Policy struct {
 	By        string
 	// Decision is the signed decision behind it; empty where there was none.
 	Decision string
+	// Until is when it ends; nil is when another replaces it.
+	Until *time.Time
 }
 
 type policyRow struct {
@@ -181,12 +183,13 @@ type policyRow struct {
 	CreatedAt     int64
 	MadeBy        string
 	DecisionID    string
+	UntilAt       *int64
 }
 
 func (r policyRow) policy() (Policy, error) {
 	return Policy{
 		Subject: subject(r.Scope, r.TenantID, r.SubjectID), Service: r.Service, Version: r.Version, Document: []byte(r.Document),
-		Digest: r.Digest, CreatedAt: fromMicros(r.CreatedAt), By: r.MadeBy, Decision: r.DecisionID,
+		Digest: r.Digest, CreatedAt: fromMicros(r.CreatedAt), By: r.MadeBy, Decision: r.DecisionID, Until: fromMicrosPtr(r.UntilAt),
 	}, nil
 }
 
@@ -209,19 +212,19 @@ func (tx *Tx) AddPolicy(p *Policy) error {
 	}
 	return insert(tx, &policyRow{
 		Scope: string(p.Subject.Scope), SubjectID: p.Subject.ID, Service: p.Service, Version: p.Version, TenantID: p.Subject.Tenant,
-		Document: string(p.Document), Digest: p.Digest, CreatedAt: micros(p.CreatedAt), MadeBy: p.By, DecisionID: p.Decision,
+		Document: string(p.Document), Digest: p.Digest, CreatedAt: micros(p.CreatedAt), MadeBy: p.By, DecisionID: p.Decision, UntilAt: microsPtr(p.Until),
 	}, "policy")
 }
 
 // Policies returns the newest version of each service's policy about the subjects.
 func (tx *Tx) Policies(subjects []evidence.Subject) ([]Policy, error) {
 	where, args := about(subjects)
-	const columns = "scope, subject_id, service, version, tenant_id, document, digest, created_at, made_by, decision_id"
+	const columns = "scope, subject_id, service, version, tenant_id, document, digest, created_at, made_by, decision_id, until_at"
 	query := "SELECT " + columns + " FROM policy WHERE " + where + " AND version = (SELECT MAX(p.version) FROM policy AS p " +
 		"WHERE p.scope = policy.scope AND p.subject_id = policy.subject_id AND p.service = policy.service)"
 	return list(tx, "policies", query, args, func(rows *sql.Rows) (Policy, error) {
 		var r policyRow
-		err := rows.Scan(&r.Scope, &r.SubjectID, &r.Service, &r.Version, &r.TenantID, &r.Document, &r.Digest, &r.CreatedAt, &r.MadeBy, &r.DecisionID)
+		err := rows.Scan(&r.Scope, &r.SubjectID, &r.Service, &r.Version, &r.TenantID, &r.Document, &r.Digest, &r.CreatedAt, &r.MadeBy, &r.DecisionID, &r.UntilAt)
 		if err != nil {
 			return Policy{}, err
 		}

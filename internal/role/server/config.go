@@ -28,6 +28,9 @@ type Config struct {
 	BusListen string
 	// SSH is where the provider's people open sessions on hosts. Default none.
 	SSH string
+	// Proxy is where they open web consoles; ProxyURL the address that browsers
+	// know it by, where that is another. Default none.
+	Proxy, ProxyURL string
 	// Agents is where only agents are served, with TLS, so that HTTPS can be kept
 	// to fewer networks. Default none: agents are served at HTTPS.
 	Agents string

@@ -70,7 +70,7 @@ func (s *server) policySigned(tx *store.Tx, by access.Principal, d decision.Sign
 	if err != nil {
 		return err
 	}
-	p, err := s.estate.SetPolicyIn(tx, by, store.Policy{Subject: subject, Service: c.Service, Document: c.Document, Decision: d.Decision.ID})
+	p, err := s.estate.SetPolicyIn(tx, by, store.Policy{Subject: subject, Service: c.Service, Document: c.Document, Decision: d.Decision.ID, Until: c.Until})
 	if err != nil {
 		return err
 	}

@@ -2,19 +2,25 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
+	"net/url"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
+	"github.com/demarc/demarc/internal/reach"
 	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/service/telemetry"
@@ -42,16 +48,58 @@ func (s *server) openGateway(ctx context.Context) (err error) {
 	}
 	s.gateway = gateway.New(gateway.Config{
 		Store: s.store, Ledger: s.ledger, Authority: s.sshAuthority, Recorder: s.recorder, Noticed: s.over.incidents.Noticed,
-		Grants: gatewayGrants{s.grants}, People: gatewayPeople{people{s}}, Guests: guests{}, Now: s.cfg.Now, Log: log,
+		Grants: gatewayGrants{s.grants}, People: gatewayPeople{people{s}}, Guests: guests{}, ProxyURL: s.proxyURL(), Now: s.cfg.Now, Log: log,
 	})
-	if s.ssh, err = s.optional("--ssh", s.cfg.SSH); err != nil {
-		return err
-	}
 	return nil
 }
 
+// listenGateway takes the addresses of gateway and proxy.
+func (s *server) listenGateway(context.Context) (err error) {
+	if s.ssh, err = s.optional("--ssh", s.cfg.SSH, true); err != nil {
+		return err
+	}
+	s.proxy, err = s.optional("--proxy", s.cfg.Proxy, !loopback(s.cfg.Proxy))
+	return err
+}
+
+// proxyURL is the address that people open web consoles by; empty where there
+// is no proxy. On a loopback address it is served without TLS, as --http is.
+func (s *server) proxyURL() string {
+	switch {
+	case s.proxy == nil:
+		return ""
+	case s.cfg.ProxyURL != "":
+		return s.cfg.ProxyURL
+	case loopback(s.cfg.Proxy):
+		return "http://" + s.proxy.Addr().String()
+	}
+	return s.cfg.withPort("https", s.proxy.Addr())
+}
+
+// serveProxy serves web consoles.
+func (s *server) serveProxy(ctx context.Context) error {
+	defer s.gateway.Stop()
+	plain := loopback(s.cfg.Proxy)
+	u, err := url.Parse(s.proxyURL())
+	if err != nil {
+		return fmt.Errorf("--proxy-url: %w", err)
+	}
+	h := reach.Named(s.gateway.Proxy(u.Scheme == "https"), append(s.cfg.names(), strings.ToLower(u.Hostname())))
+	l := s.proxy
+	if !plain {
+		// HTTP/1.1 only: WebSockets pass by its upgrade.
+		conf := s.authority.ServerTLS(s.cfg.hosts())
+		conf.NextProtos = []string{"http/1.1"}
+		l = tls.NewListener(l, conf)
+	}
+	return Serve(ctx, &http.Server{
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+	}, l)
+}
+
 // optional listens at an address that can be missing.
-func (s *server) optional(flag, address string) (net.Listener, error) {
+func (s *server) optional(flag, address string, secure bool) (net.Listener, error) {
 	if address == "" || address == Off {
 		return nil, nil
 	}
@@ -63,7 +111,7 @@ func (s *server) optional(flag, address string) (net.Listener, error) {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	s.onClose(func() error { l.Close(); return nil })
-	return s.management(l, true), nil
+	return s.management(l, secure), nil
 }
 
 // gatewayAddress is where people reach the gateway; empty where it does not listen.
@@ -81,6 +129,9 @@ func (s *server) runGateway(ctx context.Context) error {
 	parts := []rungroup.Part{{Name: "recordings", Run: s.recorder.Run}, {Name: "grants of sessions", Run: s.gateway.Watch}}
 	if s.ssh != nil {
 		parts = append(parts, rungroup.Part{Name: "SSH gateway", Run: func(ctx context.Context) error { return s.gateway.Serve(ctx, s.ssh) }})
+	}
+	if s.proxy != nil {
+		parts = append(parts, rungroup.Part{Name: "web consoles", Run: s.serveProxy})
 	}
 	return rungroup.Run(ctx, parts...)
 }

@@ -15,6 +15,8 @@ type Flags struct {
 	HTTP          string   `name:"http" help:"Loopback address of console and API, without TLS." default:"127.0.0.1:7480" env:"DEMARC_HTTP"`
 	HTTPS         string   `name:"https" help:"Address of console and API with TLS, where agents enrol." default:"127.0.0.1:7443" env:"DEMARC_HTTPS"`
 	SSH           string   `name:"ssh" help:"Address at which the provider's people open sessions on hosts; 'off' for none." default:"127.0.0.1:7427" env:"DEMARC_SSH"`
+	Proxy         string   `help:"Address at which they open web consoles, such as 127.0.0.1:7428; none if not given." env:"DEMARC_PROXY"`
+	ProxyURL      string   `name:"proxy-url" help:"Address that browsers know the proxy for web consoles by; a host name of its own, as https://consoles.demarc.example." env:"DEMARC_PROXY_URL"`
 	Agents        string   `help:"Address at which only agents are served, with TLS; otherwise they are at --https." env:"DEMARC_AGENTS"`
 	Allow         []string `help:"Networks that may connect to console, API, SSH gateway and web proxy, as 10.0.0.0/8; any if not given." env:"DEMARC_ALLOW"`
 	AllowProvider []string `help:"Networks that the provider's people may come from." env:"DEMARC_ALLOW_PROVIDER"`
@@ -39,7 +41,7 @@ func (f Flags) Config(version string, w io.Writer) Config {
 	var level slog.Level
 	level.UnmarshalText([]byte(f.LogLevel)) // kong checked it
 	return Config{
-		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, SSH: f.SSH, Agents: f.Agents, Allow: f.Allow, AllowProvider: f.AllowProvider,
+		DataDir: f.Data, HTTP: f.HTTP, HTTPS: f.HTTPS, BusListen: f.BusListen, SSH: f.SSH, Proxy: f.Proxy, ProxyURL: f.ProxyURL, Agents: f.Agents, Allow: f.Allow, AllowProvider: f.AllowProvider,
 		AllowAgents: f.AllowAgents, ClientCA: f.ClientCA, ConsoleURL: f.ConsoleURL, Advertise: f.Advertise, Store: f.Store, Bus: f.Bus, BusCA: f.BusCA,
 		Events: f.Events, Metrics: f.Metrics, Witnesses: f.Witness, ManagementNetworks: f.Managed, Version: version, Log: slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level})),
 	}

@@ -77,7 +77,7 @@ func Open(ctx context.Context, cfg Config) (_ *Server, err error) {
 		s.openState, s.openLedger, s.listen, s.openBus, s.openContract,
 		s.openConsent,
 		s.openGrants,
-		s.openGateway,
+		s.listenGateway, s.openGateway,
 		s.openStores, s.openFaces, s.administrator,
 		s.lookAtSetUp,
 	} {
@@ -120,7 +120,7 @@ type server struct {
 	sshAuthority           *sshca.Authority
 	recorder               *recording.Recorder
 	gateway                *gateway.Gateway
-	ssh                    net.Listener // nil where no sessions are taken
+	ssh, proxy             net.Listener // nil where no sessions are taken
 	fleet                  *fleet.Fleet
 	grants                 *grant.Grants
 	broker                 *events.Broker
@@ -447,7 +447,7 @@ func (s *server) openFaces(ctx context.Context) error {
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
 		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
 		Grants: s.grants, Granted: s.grants.Granted,
-		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(),
+		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(), ProxyURL: s.proxyURL(),
 		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed, Auditor: s.over.auditor,
 	})
 	mux := http.NewServeMux()

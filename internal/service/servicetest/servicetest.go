@@ -119,8 +119,12 @@ func Observer(t *testing.T, o service.Observer, m service.Manifest, root string,
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	ended := make(chan error, 1)
+	// A policy that changes, and none that counts: what an observer is told when
+	// the customer's policy ends. It goes on observing.
+	anew := make(chan struct{}, 1)
+	anew <- struct{}{}
 	host := service.Host{Root: root, Log: slog.New(slog.DiscardHandler), Emit: c.emit, Coverage: c.coverage, Refresh: make(chan struct{}),
-		Policy: func() (json.RawMessage, int64) { return nil, 0 }, PolicyChanged: make(chan struct{})}
+		Policy: func() (json.RawMessage, int64) { return nil, 0 }, PolicyChanged: anew}
 	go func() { ended <- o.Run(ctx, host) }()
 	for missing := c.missing(m.Kinds); missing != ""; missing = c.missing(m.Kinds) {
 		select {

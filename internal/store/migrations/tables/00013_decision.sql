@@ -41,6 +41,7 @@ CREATE TABLE decision_signature (
 -- The signed decision behind a policy in force; empty for those set before
 -- decisions were signed, which agents do not obey.
 ALTER TABLE policy ADD COLUMN decision_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE policy ADD COLUMN until_at BIGINT; -- it counts until then; NULL is until the next
 
 -- +goose Down
 SELECT 1;
