@@ -191,8 +191,18 @@ func (f *fakeAPI) routeAccess() {
 			reply(w, 200, v)
 		})
 	}
-	show("/v1/tenants/{tenant}/grants", func(*http.Request) any { return listOf(a.grants) })
-	show("/v1/grants", func(*http.Request) any { return listOf(a.grants) })
+	grants := func(r *http.Request) any {
+		out := []api.Grant{}
+		for _, g := range a.grants {
+			state, open := r.FormValue("state"), g.State == "requested" || g.State == "in-review"
+			if (state == "" || state == g.State || state == "open" && open) && (r.FormValue("holder") == "" || r.FormValue("holder") == g.Holder) {
+				out = append(out, g)
+			}
+		}
+		return listOf(out)
+	}
+	show("/v1/tenants/{tenant}/grants", grants)
+	show("/v1/grants", grants)
 	show("/v1/tenants/{tenant}/grants/{id}", func(r *http.Request) any { return find(a.grants, r, func(g api.Grant) string { return g.ID }) })
 	show("/v1/tenants/{tenant}/decisions", func(r *http.Request) any {
 		out := []api.Decision{}

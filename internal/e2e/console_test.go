@@ -228,7 +228,7 @@ func TestConsoleFromInvitationToReplay(t *testing.T) {
 	olga.press(`form:has(input[value=approve]) button`)
 	olga.sees("What exactly is signed")
 	digest := olga.text("#digest")
-	olga.press("form[data-passkey=get] button")
+	olga.do("sign by key", chromedp.Focus("[data-passkey-button]", chromedp.ByQuery), chromedp.KeyEvent(kb.Enter))
 	olga.sees("Revoke now")
 	olga.sees("in force")
 
