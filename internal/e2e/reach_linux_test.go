@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +25,9 @@ import (
 
 // TestReachOfManagement puts a server into a network namespace with addresses
 // of its own, and knocks from networks that may and may not.
+//
+//demarc:duty CLD.6.3.1/P-1.2c
+//demarc:duty CLD.13.1.4/P-7.2b
 func TestReachOfManagement(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
@@ -90,6 +94,26 @@ func TestReachOfManagementChild(t *testing.T) {
 	}
 	if !strings.Contains(s.proc.output(), "closed connections from networks that are not allowed") {
 		t.Error("the log says nothing of connections that were closed")
+	}
+
+	// The duties want a second factor too, which the first start's credential lacks.
+	duties := []string{"CLD.6.3.1/P-1.2c", "CLD.13.1.4/P-7.2b"}
+	for _, d := range duties {
+		s.expect("", d, "not-met", "roles without a second factor")
+	}
+	link := regexp.MustCompile(`/join#(\S+)`).FindStringSubmatch(s.proc.output())
+	if link == nil {
+		t.Fatal("no link to join was printed")
+	}
+	newBrowser(t, s.client.Base).joins(link[1], "ada@provider.example")
+	for _, d := range duties {
+		s.expect("", d, "met", "")
+	}
+	s.proc.end(t)
+	s.args = []string{"--https", https}
+	s.start()
+	for _, d := range duties {
+		s.expect("", d, "not-met", "open to any address: "+https)
 	}
 }
 
