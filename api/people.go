@@ -92,6 +92,7 @@ type NewPassword struct {
 type TOTPSecret struct {
 	Secret string `json:"secret" doc:"base32"`
 	URI    string `json:"uri" doc:"otpauth: URI, for a QR code"`
+	QR     []byte `json:"qr" doc:"the URI as a QR code: PNG, in base64"`
 }
 
 // RecoveryCodes are shown once. Each signs in once in place of a second factor.

@@ -319,6 +319,8 @@ type LedgerEntry struct {
 	Action  string            `json:"action"`
 	Subject string            `json:"subject"`
 	Digests map[string]string `json:"digests,omitempty"`
+	// Words are no part of the entry that is in the tree.
+	Words string `json:"words,omitempty" doc:"what the action means; no part of the entry in the tree"`
 }
 
 // LedgerState is how the ledger stands.

@@ -98,27 +98,27 @@ func (c *Console) requestsPage(v *visit) (*requestsPage, error) {
 		Tenant: t.Name, MayDecide: v.may("decide-access", t), MayAsk: v.may("request-access", t), MayBreak: v.may("break-glass", t),
 		Events: "/v1/events?tenant=" + t.ID,
 	}
+	// What is open or in force is shown however much came after it.
+	for _, state := range []string{"open", "active", "approved"} {
+		for g, err := range v.client.Grants(v, t.Name, api.GrantFilter{State: state}) {
+			if err != nil {
+				return nil, err
+			}
+			page.add(v.grantLine(g))
+		}
+	}
 	for g, err := range v.client.Grants(v, t.Name, api.GrantFilter{}) {
 		if err != nil {
 			return nil, err
 		}
 		l := v.grantLine(g)
-		if l.Unsettled() {
-			page.Notices = append(page.Notices, l)
+		if l.Open || l.Live || l.Later {
+			continue
 		}
-		switch {
-		case l.Open:
-			page.Waiting = append(page.Waiting, l)
-		case l.Live || l.Later:
-			page.Live = append(page.Live, l)
-		case len(page.Past) < pastGrants:
-			page.Past = append(page.Past, l)
-		default:
-			page.More = true
-		}
-		if page.More {
+		if page.More = len(page.Past) == pastGrants; page.More {
 			break
 		}
+		page.add(l)
 	}
 	if page.MayAsk {
 		if page.Ask, err = v.askForm("request", nil); err != nil {
@@ -129,6 +129,21 @@ func (c *Console) requestsPage(v *visit) (*requestsPage, error) {
 		}
 	}
 	return page, nil
+}
+
+// add puts a grant where it belongs.
+func (p *requestsPage) add(l grantLine) {
+	if l.Unsettled() {
+		p.Notices = append(p.Notices, l)
+	}
+	switch {
+	case l.Open:
+		p.Waiting = append(p.Waiting, l)
+	case l.Live || l.Later:
+		p.Live = append(p.Live, l)
+	default:
+		p.Past = append(p.Past, l)
+	}
 }
 
 func (c *Console) requests(v *visit) error {

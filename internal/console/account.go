@@ -1,10 +1,11 @@
 package console
 
 import (
+	"bytes"
+	"encoding/base64"
 	"errors"
 	"html/template"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -150,7 +151,7 @@ func (c *Console) changeAccount(v *visit) error {
 	case "begin-totp":
 		var s api.TOTPSecret
 		if s, err = v.client.BeginTOTP(v); err == nil {
-			done.TOTP = &totpPart{Key: groups(s.Secret)}
+			done.TOTP = &totpPart{Key: groups(s.Secret), QR: picture(s.QR)}
 		}
 	case "confirm-totp":
 		var codes api.RecoveryCodes
@@ -225,14 +226,12 @@ func groups(s string) string {
 	return b.String()
 }
 
-var pictureForm = regexp.MustCompile(`^data:image/png;base64,[A-Za-z0-9+/=]+$`)
-
-// picture lets a PNG into a page; anything else is left out.
-func picture(s string) template.URL {
-	if !pictureForm.MatchString(s) {
+// picture lets a PNG (ISO/IEC 15948) into a page; anything else is left out.
+func picture(raw []byte) template.URL {
+	if !bytes.HasPrefix(raw, []byte("\x89PNG\r\n\x1a\n")) {
 		return ""
 	}
-	return template.URL(s)
+	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(raw))
 }
 
 // devicePage confirms a program that asks to act as the visitor.

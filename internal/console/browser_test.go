@@ -146,6 +146,7 @@ func TestBrowserWidth(t *testing.T) {
 	ctx := browse(t)
 	f := newFakeAPI(t, 50, time.Now().UTC())
 	base := site(t, f)
+	f.access.keys.Keys[0].RPID = "127.0.0.1" // so that its holder is offered to sign
 	const globex = "/tenants/globex"
 	for who, pages := range map[string]map[string]string{
 		"": {"login": "/login", "login-password": "/login?with=password", "join": "/join"},

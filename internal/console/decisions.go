@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,10 +22,8 @@ type decisionsPage struct {
 	Pending, Past []decisionLine
 	More          bool
 	// Keys is how many keys can sign.
-	Keys     int
-	MayKeys  bool
-	Problem  *problemPage
-	Withheld bool
+	Keys    int
+	MayKeys bool
 }
 
 // decisionLine is a decision in words.
@@ -57,22 +56,26 @@ func (c *Console) decisions(v *visit) error {
 		return err
 	}
 	page.Keys = len(keys.Keys)
+	for d, err := range v.client.Decisions(v, t.Name, "pending") {
+		if err != nil {
+			return err
+		}
+		page.Pending = append(page.Pending, decisionOf(d, names))
+	}
+	// They come oldest first, and the newest are shown.
 	for d, err := range v.client.Decisions(v, t.Name, "") {
 		if err != nil {
 			return err
 		}
-		switch l := decisionOf(d, names); {
-		case d.State == "pending":
-			page.Pending = append(page.Pending, l)
-		case len(page.Past) < pastDecisions:
-			page.Past = append(page.Past, l)
-		default:
-			page.More = true
+		if d.State == "pending" {
+			continue
 		}
-		if page.More {
-			break
+		if page.More = page.More || len(page.Past) == pastDecisions; page.More {
+			page.Past = page.Past[1:]
 		}
+		page.Past = append(page.Past, decisionOf(d, names))
 	}
+	slices.Reverse(page.Past)
 	c.render(v, http.StatusOK, "decisions", "Decisions", page)
 	return nil
 }

@@ -191,8 +191,18 @@ func (f *fakeAPI) routeAccess() {
 			reply(w, 200, v)
 		})
 	}
-	show("/v1/tenants/{tenant}/grants", func(*http.Request) any { return listOf(a.grants) })
-	show("/v1/grants", func(*http.Request) any { return listOf(a.grants) })
+	grants := func(r *http.Request) any {
+		out := []api.Grant{}
+		for _, g := range a.grants {
+			state, open := r.FormValue("state"), g.State == "requested" || g.State == "in-review"
+			if (state == "" || state == g.State || state == "open" && open) && (r.FormValue("holder") == "" || r.FormValue("holder") == g.Holder) {
+				out = append(out, g)
+			}
+		}
+		return listOf(out)
+	}
+	show("/v1/tenants/{tenant}/grants", grants)
+	show("/v1/grants", grants)
 	show("/v1/tenants/{tenant}/grants/{id}", func(r *http.Request) any { return find(a.grants, r, func(g api.Grant) string { return g.ID }) })
 	show("/v1/tenants/{tenant}/decisions", func(r *http.Request) any {
 		out := []api.Decision{}
@@ -310,7 +320,7 @@ func (f *fakeAPI) routeActs() {
 	take("POST /v1/account/passkeys/begin", 200, api.PasskeyOptions{Options: json.RawMessage(`{"publicKey":{"challenge":"AAAA"}}`)})
 	take("POST /v1/account/passkeys/finish", 200, struct{}{})
 	take("POST /v1/account/password", 200, struct{}{})
-	take("POST /v1/account/totp/begin", 200, api.TOTPSecret{Secret: "ABCDEFGHIJKLMNOP", URI: "otpauth://totp/demarc:olga?secret=ABCDEFGHIJKLMNOP&issuer=demarc"})
+	take("POST /v1/account/totp/begin", 200, api.TOTPSecret{Secret: "ABCDEFGHIJKLMNOP", URI: "otpauth://totp/demarc:olga?secret=ABCDEFGHIJKLMNOP&issuer=demarc", QR: []byte("\x89PNG\r\n\x1a\nrest")})
 	take("POST /v1/account/totp/finish", 200, api.RecoveryCodes{Codes: []string{"aaaa-bbbb", "cccc-dddd"}})
 	take("POST /v1/account/recovery-codes", 200, api.RecoveryCodes{Codes: []string{"eeee-ffff"}})
 	take("POST /v1/account/authenticators/{id}/remove", 204, nil)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/acts"
 )
 
 func (f *fakeAPI) route() {
@@ -155,7 +156,7 @@ func (f *fakeAPI) subscriptions() []api.Subscription {
 	}
 }
 
-var acts = []struct{ actor, action, subject string }{
+var canned = []struct{ actor, action, subject string }{
 	{"customer-administrator/p-3", "waiver.create", "waiver/w-1"}, {"provider-administrator/p-1", "session.start", "principal/p-1"},
 	{"customer-administrator/p-3", "subscription.create", "subscription/s-1"}, {"provider-administrator/p-1", "vm.register", "vm/v-7"},
 	{"provider-administrator/p-1", "catalogue.load", "catalogue/iso27017-cld@1.0.0"},
@@ -163,8 +164,11 @@ var acts = []struct{ actor, action, subject string }{
 
 // entry i shares its time with its neighbours, so that pages must not rely on time alone.
 func (f *fakeAPI) entry(i int64) api.LedgerEntry {
-	act := acts[i%int64(len(acts))]
+	act := canned[i%int64(len(canned))]
 	e := api.LedgerEntry{Index: i, Time: f.now.Add(-time.Duration((342-i)/7) * time.Hour), Actor: act.actor, Action: act.action, Subject: act.subject}
+	if words, ok := acts.Of(act.action); ok {
+		e.Words = words.Words
+	}
 	if i%5 < 4 {
 		e.Tenant = "t-1"
 	}

@@ -102,7 +102,7 @@ func TestContrast(t *testing.T) {
 		for _, m := range regexp.MustCompile(`--([a-z-]+): #([0-9a-f]{3,6})`).FindAllStringSubmatch(text, -1) {
 			color[m[1]] = m[2]
 		}
-		pairs := [][2]string{{"on-accent", "accent"}, {"text", "flash"}, {"text", "not-met-bg"}, {"muted", "not-met-bg"}}
+		pairs := [][2]string{{"on-accent", "accent"}, {"on-accent", "met"}, {"on-accent", "not-met"}, {"text", "flash"}, {"text", "not-met-bg"}, {"muted", "not-met-bg"}}
 		for _, word := range []string{"met", "not-met", "unknown", "waived", "na"} {
 			pairs = append(pairs, [2]string{word, word + "-bg"}, [2]string{word, "surface"}, [2]string{word, "bg"})
 		}

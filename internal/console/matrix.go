@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 	"sync"
@@ -90,15 +91,15 @@ func (c *Console) matrix(v *visit) error {
 		at = ""
 	}
 	var titles api.Overview
-	var untitled error
+	var waits []waiting
+	var noKeys bool
+	var untitled, uncounted error
 	var asking sync.WaitGroup
 	asking.Go(func() { titles, untitled = v.client.Overview(v, v.tenant()) })
+	asking.Go(func() { waits, noKeys, uncounted = v.attention() })
 	m, err := v.client.Matrix(v, v.tenant(), at)
 	asking.Wait()
-	if err == nil {
-		err = untitled
-	}
-	if err != nil {
+	if err = cmp.Or(err, untitled, uncounted); err != nil {
 		return err
 	}
 	page := matrixPage{
@@ -108,19 +109,27 @@ func (c *Console) matrix(v *visit) error {
 	}
 	page.fill(m, titles)
 	if page.Stores = titles.Waiting; page.Past == "" {
-		if page.Waits, err = v.waitsAt(m.Tenant); err != nil {
-			return err
-		}
-		if v.may("manage-keys", m.Tenant) {
-			keys, err := v.client.Keys(v, m.Tenant.Name)
-			if err != nil && !absent(err) {
-				return err
-			}
-			page.NoKeys = err == nil && len(keys.Keys) == 0
-		}
+		page.Waits, page.NoKeys = waits, noKeys
 	}
 	c.render(v, http.StatusOK, "matrix", m.Tenant.Name, page)
 	return nil
+}
+
+// attention is what waits for the visitor in the tenant, and whether a key is
+// missing that the visitor can make.
+func (v *visit) attention() (waits []waiting, noKeys bool, err error) {
+	t, err := v.client.Tenant(v, v.tenant())
+	if err != nil {
+		return nil, false, err
+	}
+	if waits, err = v.waitsAt(t); err != nil || !v.may("manage-keys", t) {
+		return waits, false, err
+	}
+	keys, err := v.client.Keys(v, t.Name)
+	if absent(err) {
+		return waits, false, nil
+	}
+	return waits, err == nil && len(keys.Keys) == 0, err
 }
 
 // fill sorts the rows into controls and sides.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/demarc/demarc/api"
 )
@@ -286,12 +285,4 @@ func (c *Console) closeIncident(v *visit) error {
 		return nil
 	}
 	return c.again(v, err, "incidents", "Incidents", func(p *problemPage) any { page.Problem = p; return page })
-}
-
-// laterOf is the later of two times.
-func laterOf(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

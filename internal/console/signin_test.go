@@ -221,6 +221,9 @@ func TestAccount(t *testing.T) {
 			}
 		}
 	}
+	if page := submit(h, "owner", "/account", "same-origin", form("do", "begin-totp")).Body.String(); !strings.Contains(page, `src="data:image/png;base64,iVBORw0KGgpyZXN0"`) {
+		t.Error("no QR code")
+	}
 	if scope, _ := json.Marshal(f.last(t, "/v1/account/tokens")["scope"]); string(scope) != `["look","review"]` {
 		t.Errorf("the token may %s", scope)
 	}

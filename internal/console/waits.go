@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"iter"
 
 	"github.com/demarc/demarc/api"
@@ -14,11 +15,13 @@ type waiting struct {
 	Loud        bool
 }
 
-// countLimit bounds what is counted for a badge.
-const countLimit = 99
+// scanLimit bounds how much of a list is looked at for a badge.
+const scanLimit = 200
 
-// count counts what matters of a list; nothing for those who may not see it.
+// count counts what matters among the first of a list; nothing for those who may
+// not see it.
 func count[T any](list iter.Seq2[T, error], matters func(T) bool) (n int, err error) {
+	seen := 0
 	for x, err := range list {
 		if absent(err) {
 			return n, nil
@@ -29,7 +32,7 @@ func count[T any](list iter.Seq2[T, error], matters func(T) bool) (n int, err er
 		if matters(x) {
 			n++
 		}
-		if n == countLimit {
+		if seen++; seen == scanLimit {
 			break
 		}
 	}
@@ -39,7 +42,7 @@ func count[T any](list iter.Seq2[T, error], matters func(T) bool) (n int, err er
 // waitsAt lists what waits for the visitor in a tenant.
 func (v *visit) waitsAt(t api.Tenant) (out []waiting, err error) {
 	add := func(n int, fault error, title string, loud bool, segments ...string) {
-		if err = orFirst(err, fault); n > 0 {
+		if err = cmp.Or(err, fault); n > 0 {
 			out = append(out, waiting{n, title, pathOf(append([]string{"tenants", t.Name}, segments...)...), loud})
 		}
 	}
@@ -66,7 +69,7 @@ func (v *visit) waitsAt(t api.Tenant) (out []waiting, err error) {
 // waitsAtHome lists what waits for somebody of the provider.
 func (v *visit) waitsAtHome() (out []waiting, err error) {
 	add := func(n int, fault error, title string, loud bool, path string) {
-		if err = orFirst(err, fault); n > 0 {
+		if err = cmp.Or(err, fault); n > 0 {
 			out = append(out, waiting{n, title, path, loud})
 		}
 	}
@@ -84,13 +87,6 @@ func (v *visit) waitsAtHome() (out []waiting, err error) {
 		add(n, fault, "review to sign off", false, "/reviews")
 	}
 	return out, err
-}
-
-func orFirst(first, second error) error {
-	if first != nil {
-		return first
-	}
-	return second
 }
 
 // setUpOpen reports whether the provider has no administrator with a second

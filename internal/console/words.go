@@ -24,20 +24,6 @@ var verdictWords = map[string]string{
 
 var scopeWords = map[string]string{"vm": "VM", "vdc": "VDC"}
 
-// actionWords tell what a ledger entry records.
-var actionWords = map[string]string{
-	"tenant.create": "made the tenant", "tenant.change": "changed the tenant", "vdc.create": "made the VDC",
-	"vm.register": "registered the VM", "vm.declare": "declared what the VM is for",
-	"contact.create": "added a contact", "contact.change": "changed a contact", "contact.delete": "removed a contact",
-	"contact.read": "read a contact", "contact.verify": "verified a contact",
-	"subscription.create": "bought a service", "subscription.end": "ended a service",
-	"attestation.create": "attested a duty", "attestation.withdraw": "withdrew an attestation",
-	"waiver.create": "waived a duty", "waiver.withdraw": "withdrew a waiver",
-	"policy.set": "set a policy", "catalogue.load": "put a catalogue in force",
-	"enrolment-token.create": "made an enrolment token", "agent.enrol": "enrolled an agent", "agent.revoke": "revoked an agent",
-	"principal.create": "made a principal", "principal.revoke": "revoked a principal", "session.start": "signed in", "posture.change": "judged anew", "ledger.key.rotate": "changed the ledger's key",
-}
-
 // vocabulary is what templates can call.
 func vocabulary(a assets, now func() time.Time) template.FuncMap {
 	return template.FuncMap{
@@ -49,7 +35,7 @@ func vocabulary(a assets, now func() time.Time) template.FuncMap {
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04:05 UTC") },
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"ago":      func(t time.Time) string { return ago(now().Sub(t)) },
-		"action":   func(s string) string { return orElse(actionWords[s], strings.ReplaceAll(s, ".", " ")) },
+		"action":   func(s string) string { return strings.NewReplacer(".", " ", "-", " ").Replace(s) },
 		"actor":    actor,
 		"brief":    brief,
 		"lasting":  lasting,

@@ -109,6 +109,9 @@ func (v *visitor) do(what string, actions ...chromedp.Action) {
 	}
 }
 
+// navigate goes to an address, and waits for nothing.
+func navigate(address string) chromedp.Action { return chromedp.Navigate(address) }
+
 func (v *visitor) open(path string) {
 	v.t.Helper()
 	v.do("open "+path, chromedp.Navigate(v.base+path), chromedp.WaitVisible("h1", chromedp.ByQuery))
@@ -225,7 +228,7 @@ func TestConsoleFromInvitationToReplay(t *testing.T) {
 	olga.press(`form:has(input[value=approve]) button`)
 	olga.sees("What exactly is signed")
 	digest := olga.text("#digest")
-	olga.press("form[data-passkey=get] button")
+	olga.do("sign by key", chromedp.Focus("[data-passkey-button]", chromedp.ByQuery), chromedp.KeyEvent(kb.Enter))
 	olga.sees("Revoke now")
 	olga.sees("in force")
 

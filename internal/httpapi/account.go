@@ -35,7 +35,11 @@ func (a *API) addAccount() {
 	})
 	add(a, self, post("begin-totp", "/v1/account/totp/begin", "Make a secret for an authenticator app"), func(c call, _ *struct{}) (*cookied[api.TOTPSecret], error) {
 		n, err := ids.BeginTOTP(c, c.by)
-		return withCookies(api.TOTPSecret{Secret: n.Secret, URI: n.URI}, visitorOf(c).ceremonyCookie(n.Ceremony)), err
+		if err != nil {
+			return nil, err
+		}
+		qr, err := n.QR()
+		return withCookies(api.TOTPSecret{Secret: n.Secret, URI: n.URI, QR: qr}, visitorOf(c).ceremonyCookie(n.Ceremony)), err
 	})
 	add(a, self, post("finish-totp", "/v1/account/totp/finish", "Make the authenticator app's secret count, given its first code; recovery codes are shown once"), func(c call, in *struct{ Body api.SecondFactor }) (*cookied[api.RecoveryCodes], error) {
 		v := visitorOf(c)

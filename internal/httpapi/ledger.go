@@ -10,6 +10,7 @@ import (
 
 	"github.com/demarc/demarc/api"
 	"github.com/demarc/demarc/internal/access"
+	"github.com/demarc/demarc/internal/acts"
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/ledger"
 )
@@ -94,7 +95,10 @@ func (a *API) ledgerState(ctx context.Context) (api.LedgerState, error) {
 }
 
 func entryOut(l ledger.Line) api.LedgerEntry {
-	return api.LedgerEntry{Index: l.Index, Time: l.Time, Tenant: l.Tenant, Actor: l.Actor, Action: l.Action, Subject: l.Subject, Digests: l.Digests}
+	meaning, _ := acts.Of(l.Action)
+	return api.LedgerEntry{
+		Index: l.Index, Time: l.Time, Tenant: l.Tenant, Actor: l.Actor, Action: l.Action, Subject: l.Subject, Digests: l.Digests, Words: meaning.Words,
+	}
 }
 
 // EntryQuery selects ledger entries.
