@@ -311,6 +311,8 @@ func (f *fakeAPI) routeActs() {
 	take("POST /v1/tenants/{tenant}/incidents/{id}/close", 200, api.Incident{ID: "in-1"})
 	take("POST /v1/tenants/{tenant}/reviews/{id}/sign-off", 200, api.Review{ID: "rv-1"})
 	take("POST /v1/provider/reviews/{id}/sign-off", 200, api.Review{ID: "rv-1"})
+	take("PUT /v1/tenants/{tenant}/review-plans/{kind}", 200, api.ReviewPlan{Kind: "logs"})
+	take("PUT /v1/provider/review-plans/{kind}", 200, api.ReviewPlan{Kind: "logs"})
 	take("POST /v1/people/invitations", 201, api.Invitation{ID: "i-2", Name: "Nina New", Role: "customer-viewer", Expires: f.now.Add(time.Hour), Link: "https://demarc.example/join#dmi_secret"})
 	take("POST /v1/people/invitations/{id}/revoke", 200, api.Invitation{ID: "i-1"})
 	take("POST /v1/people/{id}/remove", 200, api.Person{ID: "p-6"})
