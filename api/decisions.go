@@ -68,10 +68,13 @@ type Key struct {
 
 // NewKey is a key to be added.
 type NewKey struct {
-	Name       string   `json:"name,omitempty" maxLength:"100" doc:"what people call it"`
-	Holder     string   `json:"holder,omitempty" maxLength:"100" doc:"id of the principal that will sign with it; you if missing"`
-	Algorithm  string   `json:"algorithm" enum:"ed25519,webauthn"`
-	Public     []byte   `json:"public" doc:"base64: SubjectPublicKeyInfo in DER"`
+	Name      string `json:"name,omitempty" maxLength:"100" doc:"what people call it"`
+	Holder    string `json:"holder,omitempty" maxLength:"100" doc:"id of the principal that will sign with it; you if missing"`
+	Algorithm string `json:"algorithm" enum:"ed25519,webauthn"`
+	// Passkey is the id of a passkey that the caller signs in with. It is taken
+	// in the place of the members that follow.
+	Passkey    string   `json:"passkey,omitempty" maxLength:"100" doc:"id of a passkey that you sign in with, as your account lists it; instead of public, credential, rp_id and origins"`
+	Public     []byte   `json:"public,omitempty" doc:"base64: SubjectPublicKeyInfo in DER"`
 	Credential []byte   `json:"credential,omitempty" doc:"base64: id of the passkey"`
 	RPID       string   `json:"rp_id,omitempty" maxLength:"253" doc:"relying party of the passkey"`
 	Origins    []string `json:"origins,omitempty" maxItems:"16" doc:"pages that may ask the passkey"`

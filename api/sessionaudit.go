@@ -14,7 +14,7 @@ type SessionAudit struct {
 	Unexplained int       `json:"unexplained" doc:"sessions and logins that nothing explains; 0 is good"`
 	// Sessions are all sessions, Logins those on the provider's hosts; a tenant
 	// is shown the unexplained logins only, for the others may be of other tenants.
-	Sessions  []AuditedSession `json:"sessions"`
+	Sessions  []AuditedSession `json:"sessions" doc:"every session in the time"`
 	Logins    []AuditedLogin   `json:"logins" doc:"logins on hosts; for a tenant the unexplained ones"`
 	Explained int              `json:"explained" doc:"logins on hosts that belong to sessions"`
 	Approvals []AuditApproval  `json:"approvals" doc:"what proves that grants were approved, to be verified without the server"`
@@ -67,7 +67,7 @@ type AuditApproval struct {
 type AuditSource struct {
 	Name string `json:"name"`
 	Seen bool   `json:"seen" doc:"whether it could be compared"`
-	Note string `json:"note"`
+	Note string `json:"note" doc:"what was compared, or why it could not be"`
 }
 
 // SessionAudit compares sessions with grants, approvals and logins: of a

@@ -139,7 +139,7 @@ func (c *accessSSHCmd) Run(ctx context.Context, s *session) error {
 		"-p", port, "-l", target,
 	}
 	if len(c.Args) == 0 {
-		args = append(args, "-t")
+		args = append(args, "-tt") // a shell has a terminal, also where the input is none
 	}
 	cmd := exec.Command(program, append(append(args, "--", host), c.Args...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = s.streams.In, s.streams.Out, s.streams.Err

@@ -39,6 +39,7 @@ func newFake() *fake {
 	f.estate()
 	f.contract()
 	f.audit()
+	f.oversight()
 	f.access()
 	f.sessions()
 	f.decide()

@@ -43,7 +43,7 @@ func demarc() {
 		streams: Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr},
 		programs: Programs{
 			Version: "1.2.3", Server: echo("server"), Up: echo("up"), Down: echo("down"), Witness: echo("witness"),
-			Verify: verifyWord, Validate: validateWord,
+			Verify: verifyWord, Validate: validateWord, Approval: approvalWord,
 		},
 		env: os.Getenv,
 		now: func() time.Time { return instant },

@@ -53,6 +53,9 @@ var ofMachine = map[string]string{
 // to the command line. The machine's files and the answers of its commands are
 // made up; the agent sees them as its own root.
 //
+// The machine is one of the provider's own hosts, by which the duties about the
+// platform are judged too.
+//
 //demarc:duty CLD.6.3.1/C-1.1c
 //demarc:duty CLD.6.3.1/C-1.1d
 //demarc:duty CLD.6.3.1/C-1.2a
@@ -85,10 +88,6 @@ var ofMachine = map[string]string{
 //demarc:duty CLD.13.1.4/C-7.3b
 //demarc:duty PII/C-8d
 //demarc:duty PII/C-8f
-//
-// The machine is one of the provider's own hosts, by which the duties about the
-// platform are judged too.
-//
 //demarc:duty CLD.6.3.1/P-1.1a
 //demarc:duty CLD.6.3.1/P-1.1b
 //demarc:duty CLD.12.1.5/P-5.3a

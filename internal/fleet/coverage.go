@@ -30,6 +30,7 @@ type coverage struct {
 	SensitivePaths      []string `json:"sensitive_paths"`
 	TrustedAdminSources []string `json:"trusted_admin_sources"`
 	RegisteredAdmins    []string `json:"registered_admins"`
+	Own                 bool     `json:"own"`
 }
 
 type lost struct {
@@ -57,11 +58,16 @@ func (Coverage) Facts(tx *store.Tx, s evidence.Subject, now time.Time) ([]eviden
 	if err != nil {
 		return nil, err
 	}
+	tenant, err := tx.Tenant(vm.Tenant)
+	if err != nil {
+		return nil, err
+	}
 	d := vm.Declared
 	c := coverage{
 		Enrolled: len(agents) > 0, AcceptedException: d.Unmanaged != "", Accountable: d.Accountable, Lost: []lost{},
 		Environment: d.Environment, Role: d.Role, ExpectedListeners: list(d.Listeners), ExpectedServices: list(d.Services),
 		SensitivePaths: list(d.SensitivePaths), TrustedAdminSources: list(d.AdminSources), RegisteredAdmins: list(d.Administrators),
+		Own: tenant.Own,
 	}
 	var again time.Time
 	for _, a := range agents {

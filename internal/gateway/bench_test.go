@@ -202,7 +202,6 @@ func BenchmarkSessions(b *testing.B) {
 	const sessions = 200
 	r := newRig(b)
 	sshd, target := r.host("hv-1")
-	_ = sshd
 	g := r.grant(target, gateway.Shell)
 	key := r.certified(g)
 	var clients []*ssh.Client
@@ -233,11 +232,18 @@ func BenchmarkSessions(b *testing.B) {
 	last, err := r.dial(r.certified(r.grant(target, gateway.Shell)), "hv-1")
 	must(b, err)
 	defer last.Close()
-	typed := echoing(b, last)
-	var took []time.Duration
+	signer, _ := r.directKey(sshd)
+	hostKey, err := gateway.ParseKey(sshd.HostKey)
+	must(b, err)
+	direct, err := ssh.Dial("tcp", sshd.Address, &ssh.ClientConfig{User: sshd.Login, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.FixedHostKey(hostKey)})
+	must(b, err)
+	defer direct.Close()
+	typed, plainly := echoing(b, last), echoing(b, direct)
+	var took, plain []time.Duration
 	for b.Loop() {
 		for began := time.Now(); time.Since(began) < 20*time.Second; {
 			took = append(took, typed())
+			plain = append(plain, plainly())
 			<-time.After(20 * time.Millisecond)
 		}
 	}
@@ -258,5 +264,8 @@ func BenchmarkSessions(b *testing.B) {
 	b.ReportMetric(opened.Seconds(), "s-to-open")
 	b.ReportMetric(ms(at(took, 50)), "echo-p50-ms")
 	b.ReportMetric(ms(at(took, 99)), "echo-p99-ms")
+	b.ReportMetric(ms(at(plain, 99)), "direct-p99-ms")
+	b.ReportMetric(ms(at(took, 50)-at(plain, 50)), "added-p50-ms")
+	b.ReportMetric(ms(at(took, 99)-at(plain, 99)), "added-p99-ms")
 	b.ReportMetric(ms(lag), "seal-lag-max-ms")
 }

@@ -136,8 +136,6 @@ func TestTyped(t *testing.T) {
 // TestRevocationCloses ends grants of open sessions, and measures how long they
 // go on: ended by this process, by another server, by time, and by removing the
 // person.
-//
-//demarc:duty CLD.12.1.5/P-5.2a
 func TestRevocationCloses(t *testing.T) {
 	r := newRig(t)
 	_, target := r.host("hv-1")

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"net/http"
+	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/consent"
 	"github.com/demarc/demarc/internal/decision"
+	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/store"
 )
 
@@ -36,6 +38,9 @@ func (a *API) addKeys() {
 		TenantPath
 		Body api.ChangeKeys
 	}) (*keysChanged, error) {
+		if err := a.ownPasskeys(c, in.Body.Add); err != nil {
+			return nil, err
+		}
 		change, err := keyChange(in.Body)
 		if err != nil {
 			return nil, err
@@ -54,6 +59,36 @@ func (a *API) addKeys() {
 		}
 		return &keysChanged{http.StatusAccepted, api.KeysChanged{Decision: &out.Body}}, nil
 	})
+}
+
+// ownPasskeys fills in the keys that are passkeys of the caller's account.
+func (a *API) ownPasskeys(c call, add []api.NewKey) error {
+	for i, k := range add {
+		if k.Passkey == "" {
+			continue
+		}
+		if k.Holder != "" && k.Holder != c.by.ID {
+			return huma.Error422UnprocessableEntity("a passkey signs for the person that it belongs to: leave the holder out")
+		}
+		var all []identity.Passkey
+		err := a.cfg.Store.Read(c, func(tx *store.Tx) (err error) {
+			all, err = a.cfg.Identities.Passkeys(tx, c.by.ID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		n := slices.IndexFunc(all, func(p identity.Passkey) bool { return p.ID == k.Passkey })
+		if n < 0 {
+			return huma.Error404NotFound("you sign in with no passkey " + clip(k.Passkey))
+		}
+		p := all[n]
+		add[i].Algorithm, add[i].Public, add[i].Credential, add[i].RPID, add[i].Origins = decision.WebAuthn, p.Public, p.Credential, p.RPID, p.Origins
+		if k.Name == "" {
+			add[i].Name = p.Label
+		}
+	}
+	return nil
 }
 
 func keyChange(in api.ChangeKeys) (consent.KeyChange, error) {

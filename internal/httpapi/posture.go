@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/estate"
 	"github.com/demarc/demarc/internal/evidence"
+	"github.com/demarc/demarc/internal/incident"
 	"github.com/demarc/demarc/internal/matrix"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/responsibility"
@@ -206,9 +208,22 @@ func (a *API) explain(c call, in *ExplainQuery) (*body[api.Explanation], error) 
 			return err
 		}
 		out = a.explanation(newNames(tx), x)
+		if !c.by.OfProvider() {
+			withhold(out.Facts)
+		}
 		return nil
 	})
 	return plain(out, err)
+}
+
+// withhold leaves out of facts what is the provider's people's own: a customer
+// is shown that a fact counts, with its digest, and not who they are.
+func withhold(facts []api.Fact) {
+	for i := range facts {
+		if facts[i].Kind == incident.FactKind.Name {
+			facts[i].Data = json.RawMessage("{}")
+		}
+	}
 }
 
 // subjectOf finds what the duty is asked about, and asks back where that is

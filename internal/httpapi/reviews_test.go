@@ -111,3 +111,36 @@ func TestActivity(t *testing.T) {
 		t.Errorf("another tenant's: %d", a.status)
 	}
 }
+
+// Who the provider's people are shows to nobody else, though the duty that
+// rests on it is the customer's to see.
+func TestIdentitiesAreWithheld(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "withheld")
+	name := r.name("secretops")
+	must[api.ProviderIdentity](t, r, 201, request{method: "POST", path: "/v1/provider/identities", token: r.root, body: api.NewProviderIdentity{Kind: "account", Value: name}})
+	path := "/v1/explain?duty=PII/P-8m&tenant=" + w.tenant.ID + "&vm=" + w.vm.ID
+	if a := r.do(request{path: path, token: r.root}); a.status != 200 || !strings.Contains(a.body, name) {
+		t.Fatalf("the provider: %d %s", a.status, a.body)
+	}
+	a := r.do(request{path: path, token: w.owner.Token})
+	if a.status != 200 || strings.Contains(a.body, name) || !strings.Contains(a.body, "provider.identities") {
+		t.Errorf("the customer: %d %s", a.status, a.body)
+	}
+}
+
+// A tenant without sessions has none that is unexplained, and what could not be
+// compared is said.
+func TestSessionAudit(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "audited")
+	got := must[api.SessionAudit](t, r, 200, request{path: w.path("/session-audit"), token: w.viewer.Token})
+	if got.Tenant != w.tenant.ID || got.Unexplained != 0 || len(got.Sources) == 0 {
+		t.Errorf("%+v", got)
+	}
+	for _, s := range got.Sources {
+		if s.Name == "platform events" && s.Seen {
+			t.Error("platform events are said to be seen")
+		}
+	}
+}

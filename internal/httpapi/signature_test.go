@@ -14,7 +14,10 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/demarc/demarc/api"
+	"github.com/demarc/demarc/internal/access"
 	"github.com/demarc/demarc/internal/decision"
+	"github.com/demarc/demarc/internal/httpapi"
+	"github.com/demarc/demarc/internal/identity"
 	"github.com/demarc/demarc/internal/wire"
 )
 
@@ -162,5 +165,55 @@ func TestAgentPolicies(t *testing.T) {
 	}
 	if _, err := pinned.Verify(s, s.Decision.IssuedAt); err != nil || s.Decision.ID != first.ID {
 		t.Errorf("%s: %v", s.Decision.ID, err)
+	}
+}
+
+// TestSignInPasskeySigns: the passkey that somebody signs in with can become one
+// of the tenant's keys, by its id; another's cannot.
+func TestSignInPasskeySigns(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "signin")
+	ids := r.Identities()
+	_, secret, err := ids.Invite(t.Context(), r.actor(access.CustomerOwner, w.tenant.ID), identity.Invitation{
+		Name: "second owner", Mail: r.name("second") + "@example.org", Role: access.CustomerOwner, Tenant: w.tenant.ID,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ids.BeginJoinWithPasskey(t.Context(), secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options, err := virtualwebauthn.ParseAttestationOptions(string(c.Options))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rp := virtualwebauthn.RelyingParty{ID: ids.Site.RPID, Name: "demarc", Origin: ids.Site.Origins[0]}
+	authenticator, credential := virtualwebauthn.NewAuthenticator(), virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeRSA)
+	authenticator.Options.UserHandle = []byte(options.UserID)
+	made := virtualwebauthn.CreateAttestationResponse(rp, authenticator, credential, *options)
+	in, err := ids.JoinWithPasskey(t.Context(), identity.Visit{From: "127.0.0.1:1"}, secret, c.Ceremony, []byte(made), "Laptop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := map[string]string{"Cookie": httpapi.SessionCookie + "=" + in.Secret, "Sec-Fetch-Site": "same-origin"}
+	account := must[api.Account](t, r, 200, request{path: "/v1/account", header: own})
+	add := api.ChangeKeys{Add: []api.NewKey{{Algorithm: "webauthn", Passkey: account.Authenticators[0].ID}}}
+	// It is the second owner's: the first has no such passkey.
+	must[struct{}](t, r, 404, request{method: "POST", path: w.path("/keys"), token: w.owner.Token, body: add})
+	changed := must[api.KeysChanged](t, r, 202, request{method: "POST", path: w.path("/keys"), header: own, body: add})
+	w.sign(t, r, *changed.Decision)
+	set := must[api.KeySet](t, r, 200, request{path: w.path("/keys"), header: own})
+	k := set.Keys[len(set.Keys)-1]
+	if k.Name != "Laptop" || k.Holder != account.Person.ID || k.RPID != rp.ID {
+		t.Fatalf("the key is %+v", k)
+	}
+	d := w.propose(t, r, "signin")
+	hand := request{method: "POST", path: w.path("/decisions/" + d.ID + "/signatures"), header: own, body: assertion(t, d, k.ID, credential, rp)}
+	refused := hand
+	refused.header, refused.token = nil, w.owner.Token
+	must[struct{}](t, r, 422, refused) // another's key
+	if got := must[api.Decision](t, r, 200, hand); got.State != "signed" {
+		t.Errorf("it is %s", got.State)
 	}
 }

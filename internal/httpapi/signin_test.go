@@ -309,3 +309,66 @@ func TestSessionSecretChanges(t *testing.T) {
 	}
 	b.get("/v1/whoami", 200, nil)
 }
+
+// TestCommandLineIsConfirmed: a command line gets a token once a person has
+// confirmed its code in the console, and no other way.
+func TestCommandLineIsConfirmed(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "device")
+	secret := r.invite(t, w.owner.Token, api.NewInvitation{Name: "Vi", Mail: r.name("vi") + "@example.org", Role: string(access.CustomerAdministrator), Tenant: w.tenant.Name})
+	b := newBrowser(t, r)
+	b.post("/v1/join/password", api.JoinPassword{Invitation: secret, Password: goodPassword}, 200, nil)
+	line := newBrowser(t, r)
+	line.header = map[string]string{}
+	var wait api.DeviceWait
+	line.post("/v1/device/begin", api.DeviceSignIn{Client: "demarc 1.0 on host", Token: &api.NewToken{Name: "nightly", Scope: []string{"look"}, Days: 7}}, 200, &wait)
+	line.post("/v1/device/begin", api.DeviceSignIn{Client: "x", Token: &api.NewToken{Name: "nightly", Scope: []string{"guest-login"}}}, 422, nil)
+	line.post("/v1/device/begin", api.DeviceSignIn{Client: "x", Token: &api.NewToken{Name: "nightly", Days: 91}}, 422, nil)
+	if !strings.HasSuffix(wait.URL, "/device") || strings.Contains(wait.URL, wait.Device) {
+		t.Errorf("%+v", wait)
+	}
+	var got api.DeviceToken
+	if line.post("/v1/device/poll", api.DeviceQuestion{Device: wait.Device}, 200, &got); got.State != "pending" || got.Token != "" {
+		t.Errorf("%+v", got)
+	}
+	var waiting api.DeviceWaiting
+	b.post("/v1/device/look", api.DeviceCode{Code: strings.ToLower(wait.Code)}, 200, &waiting)
+	if waiting.Name != "nightly" || len(waiting.Scope) != 1 || waiting.Hours != 7*24 || waiting.Client != "demarc 1.0 on host" {
+		t.Errorf("%+v", waiting)
+	}
+	if a := r.do(request{method: "POST", path: "/v1/device/confirm", token: w.owner.Token, body: api.DeviceAnswer{Code: wait.Code, Confirm: true}}); a.status != 409 {
+		t.Errorf("a token confirmed it: %d %s", a.status, a.body)
+	}
+	b.post("/v1/device/confirm", api.DeviceAnswer{Code: wait.Code, Confirm: true}, 204, nil)
+	if line.post("/v1/device/poll", api.DeviceQuestion{Device: wait.Device}, 200, &got); got.State != "confirmed" || got.Token == "" {
+		t.Fatalf("%+v", got)
+	}
+	line.post("/v1/device/poll", api.DeviceQuestion{Device: wait.Device}, 404, nil)
+	if a := r.do(request{path: w.path(""), token: got.Token}); a.status != 200 {
+		t.Errorf("it looks: %d %s", a.status, a.body)
+	}
+	if a := r.do(request{method: "POST", path: w.path("/contacts"), token: got.Token, body: api.NewContact{Role: "security", Name: "N", Mail: "n@example.org"}}); a.status != 403 {
+		t.Errorf("past its scope: %d %s", a.status, a.body)
+	}
+}
+
+// TestComingBackFromAnOpenIDProvider without having left from this browser
+// shows a page, and signs nobody in. That the way back works is tested with a
+// real provider where sign-in is (internal/identity).
+func TestComingBackFromAnOpenIDProvider(t *testing.T) {
+	r := shared
+	for what, query := range map[string]string{"made up": "?state=x&code=y", "refused there": "?error=access_denied&error_description=%3Cscript%3E&state=x", "nothing": ""} {
+		a := r.do(request{path: "/v1/sign-in/oidc/callback" + query})
+		if a.status != 401 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || strings.Contains(a.body, "<script") {
+			t.Errorf("%s: %d %s %s", what, a.status, a.header.Get("Content-Type"), clip(a.body))
+		}
+		for _, c := range (&http.Response{Header: a.header}).Cookies() {
+			if c.Value != "" {
+				t.Errorf("%s: it sets %+v", what, c)
+			}
+		}
+	}
+	if a := r.do(request{method: "POST", path: "/v1/sign-in/oidc/begin", body: api.ProviderJourney{Provider: "op-none"}}); a.status != 404 {
+		t.Errorf("a provider that is not there: %d %s", a.status, a.body)
+	}
+}

@@ -201,7 +201,7 @@ func (i *Identities) bound(tx *store.Tx, p store.IdentityProvider, lookup string
 	if !i.stands(c) || c.Tenant != p.Tenant {
 		return access.Principal{}, ErrSignIn
 	}
-	return c.Principal, tx.AdvanceAuthenticator(a.ID, a.Counter, a.Counter+1, i.Now())
+	return c.Principal, tx.UsedAuthenticator(a.ID, i.Now())
 }
 
 func (i *Identities) bind(tx *store.Tx, p store.IdentityProvider, invitation, lookup, subject string, mfa bool) (access.Principal, error) {

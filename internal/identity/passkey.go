@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
@@ -117,7 +118,10 @@ func pkixOf(cose []byte) ([]byte, error) {
 	var public any
 	switch k := key.(type) {
 	case webauthncose.EC2PublicKeyData:
-		public = &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(k.XCoord), Y: new(big.Int).SetBytes(k.YCoord)}
+		// SEC 1, section 2.3.3: the uncompressed point.
+		if public, err = ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, k.XCoord, k.YCoord)); err != nil {
+			return nil, fmt.Errorf("public key of a passkey: %w", err)
+		}
 	case webauthncose.OKPPublicKeyData:
 		public = ed25519.PublicKey(k.XCoord)
 	case webauthncose.RSAPublicKeyData:

@@ -56,6 +56,29 @@ func TestPasskey(t *testing.T) {
 	}
 }
 
+// TestSyncedPasskey: a passkey that is kept in an account of its maker counts
+// nothing, and signs in again and again.
+func TestSyncedPasskey(t *testing.T) {
+	ids, _, _ := setUp(t)
+	inv := invited(t, ids, access.ProviderOperator, "", "Oto")
+	c, err := ids.BeginJoinWithPasskey(t.Context(), inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDevice(virtualwebauthn.KeyTypeEC2)
+	d.auth.Options.BackupEligible, d.auth.Options.BackupState = true, true
+	if _, err := ids.JoinWithPasskey(t.Context(), here, inv, c.Ceremony, d.create(t, c), ""); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		c := begin(t, ids)
+		d.key.Counter = ^uint32(0) // get raises it to 0
+		if _, err := ids.SignInWithPasskey(t.Context(), here, c.Ceremony, d.get(t, c)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestPasskeyForgeries: each answer is right but for one thing.
 func TestPasskeyForgeries(t *testing.T) {
 	ids, b, now := setUp(t)

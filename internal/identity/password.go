@@ -222,7 +222,7 @@ func (i *Identities) SignInWithPassword(ctx context.Context, v Visit, login, pas
 		if !i.stands(c) {
 			return ErrSignIn
 		}
-		if err := tx.AdvanceAuthenticator(a.ID, a.Counter, a.Counter+1, i.Now()); err != nil {
+		if err := tx.UsedAuthenticator(a.ID, i.Now()); err != nil {
 			return err
 		}
 		e.Person = c.Principal

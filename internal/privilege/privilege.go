@@ -30,18 +30,10 @@ type Policy interface {
 	Allowed(role access.Role) []access.Action
 }
 
-// Seen knows when principals were last seen. Optional in Privileges.
-type Seen interface {
-	// LastSeen returns when the principal last signed in or showed a token; zero
-	// if it never did, or nobody knows.
-	LastSeen(tx *store.Tx, principal string) (time.Time, error)
-}
-
 // Privileges reports unused rights. It is safe for concurrent use.
 type Privileges struct {
 	Store  *store.Store
 	Policy Policy
-	Seen   Seen // optional
 	Now    func() time.Time
 	Log    *slog.Logger
 
@@ -152,13 +144,7 @@ func (p *Privileges) principal(tx *store.Tx, c store.Credential) (principal, err
 			x.last[a.Needs] = u.Last
 		}
 	}
-	if p.Seen == nil {
-		return x, nil
-	}
-	at, err := p.Seen.LastSeen(tx, c.ID)
-	if errors.Is(err, store.ErrNotFound) {
-		err = nil
-	}
+	at, err := tx.LastShown(c.ID)
 	if at.After(x.seen) {
 		x.seen = at
 	}
@@ -177,7 +163,8 @@ func (x principal) unused(since time.Time) (Unused, bool) {
 	if x.CreatedAt.After(since) {
 		return u, false
 	}
-	if x.seen.Before(since) {
+	// Of a program that only reads nobody knows whether it still does.
+	if x.seen.Before(since) && x.Kind == access.Person {
 		u.Why = "was not seen for " + fmt.Sprint(UnusedDays) + " days"
 		return u, true
 	}

@@ -462,3 +462,44 @@ func TestDiff(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkSheet prepares a review of logs of a tenant with a million entries.
+//
+//	go test ./internal/review -run '^$' -bench Sheet -benchtime 10x
+func BenchmarkSheet(b *testing.B) {
+	s := storetest.Open(b, storetest.SQLite(b))
+	log, err := ledger.New(ledger.Config{Store: s, Origin: "demarc/test", Now: func() time.Time { return day }})
+	if err != nil {
+		b.Fatal(err)
+	}
+	reviews := &review.Reviews{Store: s, Ledger: log, Judge: &rig{}, Now: func() time.Time { return day }, Log: slog.New(slog.DiscardHandler)}
+	many := make([]ledger.Entry, 10_000)
+	for i := range many {
+		many[i] = ledger.Entry{Time: day, Tenant: "t-1", Actor: fmt.Sprintf("customer-viewer/p-%d", i%50), Action: []string{"posture.change", "vm.declare", "contact.read"}[i%3], Subject: "vm/v-1"}
+	}
+	write := func(f func(tx *store.Tx) error) {
+		if err := s.Write(b.Context(), f); err != nil {
+			b.Fatal(err)
+		}
+	}
+	write(func(tx *store.Tx) error {
+		return tx.InsertTenant(&estate.Tenant{ID: "t-1", Name: "acme", CreatedAt: day})
+	})
+	for range 100 {
+		write(func(tx *store.Tx) error { _, err := log.Append(tx, many...); return err })
+	}
+	if err := reviews.Sweep(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	list, err := reviews.List(b.Context(), "t-1", store.Page{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		for _, v := range list {
+			if sheet, err := reviews.Get(b.Context(), "t-1", v.ID); err != nil || v.Kind == review.Logs && sheet.Omitted == 0 {
+				b.Fatal(sheet.Omitted, err)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"database/sql"
+	"fmt"
 	"time"
 )
 
@@ -36,4 +37,21 @@ func (tx *Tx) Uses(actor string) ([]ActorUse, error) {
 		u.Last = fromMicros(last)
 		return u, err
 	})
+}
+
+// LastShown returns when a person was last seen: by a session, or by a token
+// that acts for it; zero if it never was.
+func (tx *Tx) LastShown(principal string) (time.Time, error) {
+	seen, err := tx.LastSeen(principal)
+	if err != nil {
+		return seen, err
+	}
+	var used *int64
+	if err := tx.ledgerRow("SELECT max(used_at) FROM api_token WHERE principal_id = ?", principal).Scan(&used); err != nil {
+		return seen, fmt.Errorf("read when tokens were last used: %w", err)
+	}
+	if used != nil && fromMicros(*used).After(seen) {
+		seen = fromMicros(*used)
+	}
+	return seen, nil
 }

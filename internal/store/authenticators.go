@@ -71,10 +71,9 @@ func (tx *Tx) AdvanceAuthenticator(id string, from, to int64, now time.Time) err
 	return changed(res, err, "authenticator", id)
 }
 
-// ReplaceAuthenticator writes what is sealed of an authenticator.
-func (tx *Tx) ReplaceAuthenticator(id string, sealed []byte) error {
-	res, err := tx.db.NewUpdate().Table("authenticator").Set("sealed = ?", sealed).Where("id = ?", id).Exec(tx.ctx)
-	return changed(res, err, "authenticator", id)
+// UsedAuthenticator notes a use of an authenticator that counts nothing.
+func (tx *Tx) UsedAuthenticator(id string, now time.Time) error {
+	return tx.exec("note the use of an authenticator", "UPDATE authenticator SET used_at = ? WHERE id = ?", micros(now), id)
 }
 
 // DeleteAuthenticator removes an authenticator of a person.

@@ -133,6 +133,13 @@ func signIn(t *testing.T, d db) {
 	d.ok(t, func(tx *store.Tx) error { return tx.InsertInvitation(v) })
 	d.refused(t, "an expired invitation", store.ErrConflict, func(tx *store.Tx) error { return tx.UseInvitation(v.ID, id, noon.Add(time.Hour)) })
 	d.ok(t, func(tx *store.Tx) error { return tx.UseInvitation(v.ID, id, noon) })
+	late := v
+	late.ID, late.SecretHash = "late"+d.tenant, "late"+d.tenant
+	d.ok(t, func(tx *store.Tx) error { return tx.InsertInvitation(late) })
+	d.ok(t, func(tx *store.Tx) error { return tx.ForgetIdentity(late.Expires, noon) })
+	if got := read(t, d, func(tx *store.Tx) (store.SealedInvitation, error) { return tx.Invitation(late.ID) }); len(got.Sealed) != 0 {
+		t.Errorf("whom an expired invitation named is kept: %q", got.Sealed)
+	}
 	d.refused(t, "an invitation twice", store.ErrConflict, func(tx *store.Tx) error { return tx.UseInvitation(v.ID, id, noon) })
 	d.refused(t, "a used invitation revoked", store.ErrConflict, func(tx *store.Tx) error { return tx.RevokeInvitation(v.ID, noon) })
 	d.ok(t, func(tx *store.Tx) error { return tx.SetAttempts("who"+d.tenant, 3, noon) })

@@ -140,12 +140,16 @@ func (tx *Tx) TakeCeremony(hash string) error {
 }
 
 // ForgetIdentity removes what ended before now: sessions, ceremonies, device
-// sign-ins; and failures that were counted before then.
+// sign-ins, who was invited; and failures that were counted before then.
 func (tx *Tx) ForgetIdentity(now, failures time.Time) error {
 	for _, table := range []string{"session", "ceremony", "device_login"} {
 		if err := tx.exec("forget what ended", "DELETE FROM "+table+" WHERE expires_at <= ?", micros(now)); err != nil {
 			return err
 		}
+	}
+	err := tx.exec("forget who was invited in vain", "UPDATE invitation SET sealed = ? WHERE expires_at <= ? AND LENGTH(sealed) > 0", []byte{}, micros(now))
+	if err != nil {
+		return err
 	}
 	return tx.exec("forget failed sign-ins", "DELETE FROM attempt WHERE last_at <= ?", micros(failures))
 }
