@@ -344,6 +344,8 @@ func (f *fakeAPI) routeActs() {
 			code, out := a.signIn(r.URL.Path, body)
 			f.mu.Unlock()
 			if code < 300 {
+				http.SetCookie(w, &http.Cookie{Name: "demarc_journey", Value: "j", Path: "/v1/sign-in/oidc/", HttpOnly: true})
+				http.SetCookie(w, &http.Cookie{Name: "foreign", Value: "f", Path: "/"})
 				http.SetCookie(w, &http.Cookie{Name: "demarc_ceremony", Value: "cer", Path: "/v1/", HttpOnly: true})
 				if s, ok := out.(api.SignedIn); ok && s.Next != api.NextSecondFactor {
 					http.SetCookie(w, &http.Cookie{Name: "demarc_session", Value: "owner", Path: "/", HttpOnly: true})
