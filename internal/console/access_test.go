@@ -392,6 +392,15 @@ func TestReviewsAndIncidents(t *testing.T) {
 	if w := submit(h, "admin", "/reviews/rv-1", "same-origin", send); w.Code != 303 || w.Header().Get("Location") != "/reviews" {
 		t.Errorf("the provider's: status %d to %q", w.Code, w.Header().Get("Location"))
 	}
+	if w := submit(h, "owner", "/tenants/globex/reviews", "same-origin", form("kind", "logs", "days", "14")); w.Code != 303 || f.last(t, "/v1/tenants/globex/review-plans/logs")["every_days"] != 14.0 {
+		t.Errorf("schedule: status %d", w.Code)
+	}
+	if w := submit(h, "admin", "/reviews", "same-origin", form("kind", "logs", "days", "often")); w.Code != 422 || !strings.Contains(w.Body.String(), "whole number") {
+		t.Errorf("schedule by no number: status %d", w.Code)
+	}
+	if page := open(h, "approver", "/tenants/globex/reviews").Body.String(); strings.Contains(page, `name="days"`) {
+		t.Error("an approver is offered to schedule reviews")
+	}
 	f.refuse = &api.Problem{Status: 409, Title: "Conflict", Detail: "it has changed since"}
 	w := submit(h, "owner", path, "same-origin", send)
 	if w.Code != 409 || !strings.Contains(w.Body.String(), "ask &lt;Selma&gt;") || strings.Count(w.Body.String(), " checked") != 2 {
@@ -520,7 +529,7 @@ func TestForeignFormsAboutAccess(t *testing.T) {
 	h := newConsole(t, f)
 	all := form("do", "approve", "scope", "shell hv-1", "minutes", "10", "text", "because", "id", "p-6", "name", "x", "role", "customer-owner", "credential", "{}", "key", "k", "step", "token", "token", "token-admin", "through", "1", "invitation", "x")
 	for _, path := range []string{
-		"/login", "/login/begin", "/join", "/join/begin", "/account", "/account/begin", "/device", "/people", "/access", "/targets", "/reviews/rv-1", "/tenants/globex/people", "/tenants/globex/access",
+		"/login", "/login/begin", "/join", "/join/begin", "/account", "/account/begin", "/device", "/people", "/access", "/targets", "/reviews", "/reviews/rv-1", "/tenants/globex/reviews", "/tenants/globex/people", "/tenants/globex/access",
 		"/tenants/globex/access/gr-1", "/tenants/globex/decisions/d-1", "/tenants/globex/keys", "/tenants/globex/incidents", "/tenants/globex/reviews/rv-1",
 	} {
 		for _, site := range []string{"cross-site", "same-site", "none", ""} {

@@ -311,6 +311,8 @@ func (f *fakeAPI) routeActs() {
 	take("POST /v1/tenants/{tenant}/incidents/{id}/close", 200, api.Incident{ID: "in-1"})
 	take("POST /v1/tenants/{tenant}/reviews/{id}/sign-off", 200, api.Review{ID: "rv-1"})
 	take("POST /v1/provider/reviews/{id}/sign-off", 200, api.Review{ID: "rv-1"})
+	take("PUT /v1/tenants/{tenant}/review-plans/{kind}", 200, api.ReviewPlan{Kind: "logs"})
+	take("PUT /v1/provider/review-plans/{kind}", 200, api.ReviewPlan{Kind: "logs"})
 	take("POST /v1/people/invitations", 201, api.Invitation{ID: "i-2", Name: "Nina New", Role: "customer-viewer", Expires: f.now.Add(time.Hour), Link: "https://demarc.example/join#dmi_secret"})
 	take("POST /v1/people/invitations/{id}/revoke", 200, api.Invitation{ID: "i-1"})
 	take("POST /v1/people/{id}/remove", 200, api.Person{ID: "p-6"})
@@ -342,6 +344,8 @@ func (f *fakeAPI) routeActs() {
 			code, out := a.signIn(r.URL.Path, body)
 			f.mu.Unlock()
 			if code < 300 {
+				http.SetCookie(w, &http.Cookie{Name: "demarc_journey", Value: "j", Path: "/v1/sign-in/oidc/", HttpOnly: true})
+				http.SetCookie(w, &http.Cookie{Name: "foreign", Value: "f", Path: "/"})
 				http.SetCookie(w, &http.Cookie{Name: "demarc_ceremony", Value: "cer", Path: "/v1/", HttpOnly: true})
 				if s, ok := out.(api.SignedIn); ok && s.Next != api.NextSecondFactor {
 					http.SetCookie(w, &http.Cookie{Name: "demarc_session", Value: "owner", Path: "/", HttpOnly: true})

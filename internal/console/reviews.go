@@ -30,6 +30,10 @@ type reviewsPage struct {
 	Tenant    string
 	Due, Done []reviewLine
 	Plans     []api.ReviewPlan
+	// MaySchedule: the visitor may change how often.
+	MaySchedule bool
+	Action      string
+	Problem     *problemPage
 }
 
 func (v *visit) reviewPath(rest ...string) string {
@@ -48,15 +52,22 @@ func (c *Console) reviewLine(v *visit, r api.Review, names map[string]string) re
 	return l
 }
 
-func (c *Console) reviews(v *visit) error {
-	page := reviewsPage{Tenant: v.tenant()}
+func (c *Console) reviewsPage(v *visit) (*reviewsPage, error) {
+	page := &reviewsPage{Tenant: v.tenant(), Action: v.reviewPath(), MaySchedule: v.mayAtHome("schedule-reviews")}
+	if v.tenant() != "" {
+		t, err := v.client.Tenant(v, v.tenant())
+		if err != nil {
+			return nil, err
+		}
+		page.MaySchedule = v.may("schedule-reviews", t)
+	}
 	names, err := knownNames(v)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for r, err := range v.client.Reviews(v, v.tenant()) {
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if l := c.reviewLine(v, r, names); r.SignedAt == nil {
 			page.Due = append(page.Due, l)
@@ -66,10 +77,35 @@ func (c *Console) reviews(v *visit) error {
 	}
 	slices.SortStableFunc(page.Due, func(a, b reviewLine) int { return a.DueAt.Compare(b.DueAt) })
 	if page.Plans, err = api.Collect(v.client.ReviewPlans(v, v.tenant())); err != nil && !absent(err) {
+		return nil, err
+	}
+	return page, nil
+}
+
+func (c *Console) reviews(v *visit) error {
+	page, err := c.reviewsPage(v)
+	if err != nil {
 		return err
 	}
 	c.render(v, http.StatusOK, "reviews", "Reviews", page)
 	return nil
+}
+
+// schedule changes how often a review is due.
+func (c *Console) schedule(v *visit) error {
+	days, err := wholeNumber(v.r.PostForm.Get("days"))
+	if err == nil {
+		_, err = v.client.SetReviewInterval(v, v.tenant(), v.r.PostForm.Get("kind"), api.ReviewInterval{EveryDays: int(days)})
+	}
+	if err == nil {
+		http.Redirect(v.w, v.r, v.reviewPath(), http.StatusSeeOther)
+		return nil
+	}
+	page, broken := c.reviewsPage(v)
+	if broken != nil {
+		return broken
+	}
+	return c.again(v, err, "reviews", "Reviews", func(p *problemPage) any { page.Problem = p; return page })
 }
 
 type reviewPage struct {

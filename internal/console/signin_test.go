@@ -122,6 +122,9 @@ func TestProvidersSignInIsALink(t *testing.T) {
 		}
 		return 200, api.Redirection{URL: "https://idp.example/authorize?state=x"}
 	}
+	if got := cookies(open(h, "", "/login/with/ip-1")); got["demarc_journey"] != "/v1/sign-in/oidc/" || got["foreign"] != "" {
+		t.Errorf("cookies of the journey: %v", got)
+	}
 	if w := open(h, "", "/login/with/ip-1?next=//evil.example"); w.Code != 303 || w.Header().Get("Location") != "https://idp.example/authorize?state=x" {
 		t.Errorf("status %d to %q", w.Code, w.Header().Get("Location"))
 	}

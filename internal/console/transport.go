@@ -40,8 +40,13 @@ func (c *Console) client(w http.ResponseWriter, r *http.Request) *api.Client {
 	}
 }
 
-// cookiePrefix begins the names of all cookies that are ours.
-const cookiePrefix = "demarc_"
+const (
+	// cookiePrefix begins the names of all cookies that are ours.
+	cookiePrefix = "demarc_"
+	// journeyCookie goes with a sign-in at an OpenID provider, from where the
+	// browser comes back to the API itself.
+	journeyCookie = "demarc_journey"
+)
 
 // RoundTrip implements http.RoundTripper.
 func (t inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -91,7 +96,9 @@ func (t inProcess) handOn(cookies []*http.Cookie) {
 		if !strings.HasPrefix(c.Name, cookiePrefix) {
 			continue
 		}
-		c.Path = "/"
+		if c.Name != journeyCookie {
+			c.Path = "/"
+		}
 		t.fresh[c.Name] = c.Value
 		t.header.Add("Set-Cookie", c.String())
 	}

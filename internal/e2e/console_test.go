@@ -249,6 +249,10 @@ func TestConsoleFromInvitationToReplay(t *testing.T) {
 	olga.until(`document.querySelector("#player").dataset.state === "ended" && document.querySelector(".terminal").textContent.includes("said in the session")`)
 	olga.open("/tenants/globex/activity")
 	olga.sees("INC-4711")
+	ada.everyPage("/", "/ledger", "/people", "/access", "/targets", "/reviews", "/privileges", "/account", "/device", "/tenants/globex", "/tenants/globex/access", "/tenants/globex/people")
+	for _, path := range []string{"", "/vms", "/subscriptions", "/access", "/access/" + grants[0].ID, "/sessions", "/decisions", "/decisions/" + d.ID, "/keys", "/activity", "/incidents", "/ledger", "/reviews", "/privileges", "/people"} {
+		olga.everyPage("/tenants/globex" + path)
+	}
 	olga.foreignForms(grants[0].ID)
 	olga.wrongOrigin()
 }
@@ -350,6 +354,22 @@ func (v *visitor) useAccess(s *server, host *sshdtest.Server, grant string) {
 	fmt.Fprint(in, "echo said in the $(echo session)\nexit\n")
 	if err := session.Wait(); err != nil {
 		t.Log("the session ended with", err)
+	}
+}
+
+// everyPage opens pages, none of which may say that something is wrong or scroll
+// sideways.
+func (v *visitor) everyPage(paths ...string) {
+	v.t.Helper()
+	for _, path := range paths {
+		v.open(path)
+		var fault string
+		var over int
+		v.do("look at "+path, chromedp.Evaluate(`document.querySelector(".problem, .fault:not([hidden])")?.innerText ?? ""`, &fault),
+			chromedp.Evaluate(`document.documentElement.scrollWidth - innerWidth`, &over))
+		if fault != "" || over > 0 {
+			v.t.Errorf("%s says %q, and is %d px too wide", path, fault, over)
+		}
 	}
 }
 
