@@ -200,6 +200,9 @@ func TestConsoleFromInvitationToReplay(t *testing.T) {
 	ada := newVisitor(t, base)
 	ada.join(link)
 	ada.signsInByKeyboard()
+	ada.open("/account")
+	ada.press("form[data-passkey=create] button")
+	ada.sees("This authenticator is registered already")
 	sshd := ada.registersTarget(s)
 
 	ada.open("/tenants/globex/people")
