@@ -223,3 +223,5 @@ func durationWord(d time.Duration) string {
 	}
 	return plural(h, "hour") + " " + plural(m, "minute")
 }
+
+func momentWord(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04 UTC") }

@@ -162,3 +162,16 @@ func (c *Console) fail(v *visit, err error) {
 	}
 	c.render(v, page.Status, "problem", page.Title, page)
 }
+
+var unknownForm = &api.Problem{Status: http.StatusBadRequest, Title: "The form is not known", Detail: "It says nothing that this page does."}
+
+// again shows a page once more with why a form failed. What is not the
+// visitor's fault goes on as it is.
+func (c *Console) again(v *visit, err error, name, title string, body func(*problemPage) any) error {
+	if s := status(err); s == http.StatusUnauthorized || s >= 500 && s != http.StatusServiceUnavailable {
+		return err
+	}
+	fault := describe(err)
+	c.render(v, fault.Status, name, title, body(&fault))
+	return nil
+}
