@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/demarc/demarc/internal/ledger"
@@ -118,28 +117,15 @@ func (r *Recorder) seal(ctx context.Context) {
 	}
 }
 
-// syncs is how many files are synced at a time; a journal commits them together.
-const syncs = 16
-
-// segments collects what is to be sealed.
-func (r *Recorder) segments() []segment {
-	live := r.all()
-	var mu sync.Mutex
-	var out []segment
-	var wg sync.WaitGroup
-	room := make(chan struct{}, syncs)
-	for _, rec := range live {
-		room <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-room }()
-			if s, ok := rec.segment(); ok && (s.dirty || s.ending != "") {
-				mu.Lock()
-				out = append(out, s)
-				mu.Unlock()
-			}
-		})
+// segments collects what is to be sealed, one file after another: a call that
+// waits for the disk keeps a processor from everybody else for a while, and
+// several at once would keep all of them, which the person at the terminal feels.
+func (r *Recorder) segments() (out []segment) {
+	for _, rec := range r.all() {
+		if s, ok := rec.segment(); ok && (s.dirty || s.ending != "") {
+			out = append(out, s)
+		}
 	}
-	wg.Wait()
 	return out
 }
 
