@@ -117,13 +117,16 @@ type accessApproveCmd struct {
 	For   span   `help:"For how long, if less than was asked for." placeholder:"TIME"`
 	Scope scope  `help:"What of it, if less than was asked for; repeatable." placeholder:"DO@TARGET"`
 	From  moment `help:"From when, within 30 days; as asked for, or from the signature, if left out." placeholder:"TIME"`
+	keyFlags
+	consent
 }
 
 // Help is shown below the flags.
 func (accessApproveCmd) Help() string {
-	return `Nothing is granted until the decision that this makes is signed with your key: demarc sign DECISION. The time runs from the signature.
+	return `Nothing is granted until the decision that this makes is signed with your key: here, if one is named, or later with demarc sign DECISION. The time runs from the signature.
 
 Examples:
+  demarc access approve gr-01jz… --key my.key
   demarc access approve gr-01jz… --for 1h
   demarc access approve gr-01jz… --from 2026-04-01T20:00:00Z --scope shell@hv-1`
 }
@@ -153,6 +156,15 @@ func (c *accessApproveCmd) Run(ctx context.Context, s *session) error {
 	v, err := client.ApproveGrant(ctx, tenant, c.Grant, a)
 	if err != nil {
 		return fmt.Errorf("approving grant %s: %w", c.Grant, err)
+	}
+	if c.named() {
+		d, err := client.Decision(ctx, tenant, v.Decision)
+		if err != nil {
+			return fmt.Errorf("reading decision %s: %w", v.Decision, err)
+		}
+		return s.proposed(ctx, client, tenant, d, c.keyFlags, c.consent, func(m api.Matter) bool {
+			return m.Kind == "access-approval" && m.Subject == "grant/"+v.Grant
+		})
 	}
 	if err := printOne(s, v, proposalColumns); err != nil {
 		return err

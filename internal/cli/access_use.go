@@ -38,7 +38,7 @@ func (accessCertificateCmd) Help() string {
   ssh -p 7427 hv-1@GATEWAY
 
 Example:
-  demarc access certificate g-01h... --key ~/.ssh/id_ed25519.pub`
+  demarc access certificate gr-01h... --key ~/.ssh/id_ed25519.pub`
 }
 
 type accessSSHCmd struct {
@@ -51,8 +51,9 @@ type accessSSHCmd struct {
 func (accessSSHCmd) Help() string {
 	return `Makes a key for this session alone, has it certified, and runs ssh. The key is gone afterwards.
 
-Example:
-  demarc access ssh g-01h... hv-1`
+Examples:
+  demarc access ssh gr-01h... hv-1
+  demarc access ssh gr-01h... hv-1 -- df -h`
 }
 
 type accessConsoleCmd struct {
@@ -97,6 +98,9 @@ func (c *accessCertificateCmd) Run(ctx context.Context, s *session) error {
 
 // Run opens a session.
 func (c *accessSSHCmd) Run(ctx context.Context, s *session) error {
+	if len(c.Args) > 0 && c.Args[0] == "--" {
+		c.Args = c.Args[1:]
+	}
 	program, err := exec.LookPath("ssh")
 	if err != nil {
 		return usage("install openssh-client, or use `demarc access certificate` with a client of your own", "there is no ssh on this machine")

@@ -39,8 +39,8 @@ var auditedColumns = []column[api.AuditedSession]{
 	{key: "kind", text: func(v api.AuditedSession) string { return v.Kind }},
 	{key: "grant", head: "GRANT", fit: cut, text: func(v api.AuditedSession) string { return v.Grant }},
 	{key: "ticket", head: "TICKET", fit: cut, text: func(v api.AuditedSession) string { return v.Ticket }},
-	{key: "approved_by", head: "APPROVED BY", fit: cut, text: func(v api.AuditedSession) string { return v.ApprovedBy }, show: approver},
-	{key: "recording", head: "RECORDING", fit: flow, text: func(v api.AuditedSession) string { return v.Recording }},
+	{key: "approved_by", head: "APPROVED", fit: cut, text: func(v api.AuditedSession) string { return v.ApprovedBy }, show: approver},
+	{key: "recording", head: "RECORD", fit: flow, text: func(v api.AuditedSession) string { return v.Recording }},
 	{key: "why", head: "UNEXPLAINED", fit: flow, text: func(v api.AuditedSession) string { return v.Why }, hue: func(api.AuditedSession) hue { return red }},
 }
 
