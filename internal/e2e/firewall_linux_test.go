@@ -1,16 +1,11 @@
 package e2e
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 )
-
-// namespaceVariable marks the process that runs in a network namespace.
-const namespaceVariable = "DEMARC_E2E_NAMESPACE"
 
 // guarded lets in answers, the machine itself and SSH from one network.
 const guarded = `table inet filter {
@@ -33,25 +28,7 @@ const guarded = `table inet filter {
 //demarc:duty CLD.13.1.4/C-7.2a
 func TestFirewallOfTheKernel(t *testing.T) {
 	t.Parallel()
-	needPrograms(t)
-	for _, tool := range []string{"nft", "ip"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
-		}
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make a network namespace")
-	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFirewallOfTheKernelChild$", "-test.v")
-	child.Env = append(os.Environ(), namespaceVariable+"=1", binVariable+"="+bin)
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	out, err := child.CombinedOutput()
-	switch {
-	case errors.Is(err, syscall.EPERM), strings.Contains(string(out), "cannot be set up"):
-		t.Skip("this machine does not let the test make a network namespace")
-	case err != nil:
-		t.Fatalf("%v\n%s", err, out)
-	}
+	inNamespace(t, "TestFirewallOfTheKernelChild", "nft", "ip")
 }
 
 func TestFirewallOfTheKernelChild(t *testing.T) {

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"io"
 	"math/big"
 	"net"
@@ -18,7 +17,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -30,23 +28,7 @@ import (
 //demarc:duty CLD.13.1.4/P-7.2b
 func TestReachOfManagement(t *testing.T) {
 	t.Parallel()
-	needPrograms(t)
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("ip is not installed")
-	}
-	if os.Geteuid() != 0 {
-		t.Skip("needs root to make a network namespace")
-	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestReachOfManagementChild$", "-test.v")
-	child.Env = append(os.Environ(), namespaceVariable+"=1", binVariable+"="+bin)
-	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
-	out, err := child.CombinedOutput()
-	switch {
-	case errors.Is(err, syscall.EPERM), strings.Contains(string(out), "cannot be set up"):
-		t.Skip("this machine does not let the test make a network namespace")
-	case err != nil:
-		t.Fatalf("%v\n%s", err, out)
-	}
+	inNamespace(t, "TestReachOfManagementChild", "ip")
 }
 
 func TestReachOfManagementChild(t *testing.T) {
