@@ -94,6 +94,8 @@ type KeySet struct {
 	Canonical []byte         `json:"canonical,omitempty" doc:"RFC 8785 canonical JSON, in base64"`
 	CreatedAt *time.Time     `json:"created_at,omitempty"`
 	By        string         `json:"by,omitempty"`
+	// Left is the server's word, and not part of what is signed.
+	Left []string `json:"left,omitempty" doc:"ids of keys whose holders no longer act for the tenant; agents obey them until they are removed"`
 }
 
 // ChangeKeys is a change of a tenant's keys.

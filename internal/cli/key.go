@@ -287,6 +287,9 @@ func (s *session) printKeys(shown api.KeySet) error {
 	if set.Threshold > 0 {
 		recovery = fmt.Sprintf("%d of %d recovery keys replace lost ones", set.Threshold, len(set.Recovery))
 	}
+	for _, id := range shown.Left {
+		s.note("\nthe holder of %s no longer acts for the tenant, and agents obey the key until it is removed: demarc key remove %s", clean(id), clean(id))
+	}
 	s.note("\nversion %d, %s", set.Version, recovery)
 	kinds := make([]string, 0, len(set.Required))
 	for kind := range set.Required {

@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -74,6 +75,11 @@ func keyWarnings(set api.KeySet) (out []string) {
 		out = append(out, "There is one key and no recovery. If it is lost, nothing can be signed any more, and every agent has to be enrolled again by hand. Add a second key, and recovery keys.")
 	case len(set.Recovery) == 0:
 		out = append(out, "There are no recovery keys. Add some, and keep them apart, in safes.")
+	}
+	for _, k := range set.Keys {
+		if slices.Contains(set.Left, k.ID) {
+			out = append(out, "The holder of the key "+orElse(k.Name, brief(k.ID, nil))+" no longer acts for the tenant, and agents obey the key until it is removed. Remove it.")
+		}
 	}
 	if n := len(set.Recovery); n > 0 && set.Threshold == n && n > 1 {
 		out = append(out, "Recovery takes every recovery key: losing one of them ends it.")

@@ -114,6 +114,29 @@ func TestSessionOfAKilledServer(t *testing.T) {
 	if lost := last - kept; kept == 0 || lost > 1000 {
 		t.Errorf("%d ms are missing", lost)
 	}
+	if audit := s.demarc("audit", "sessions", "--tenant", "acme"); !strings.Contains(audit, "every one is explained") || !strings.Contains(audit, "emergency") {
+		t.Errorf("the audit says\n%s", audit)
+	}
+	spoil(t, filepath.Join(s.data, "recordings", list[0].ID+".cast"))
+	if _, said, err := s.try("session", "verify", list[0].ID, "--tenant", "acme"); err == nil {
+		t.Errorf("a flipped byte verifies: %s", said)
+	}
+	if audit, _, err := s.try("audit", "sessions", "--tenant", "acme"); err == nil || strings.Contains(audit, "every one is explained") {
+		t.Errorf("with a flipped byte the audit says\n%s", audit)
+	}
+}
+
+// spoil flips a byte in the middle of a file.
+func spoil(t *testing.T, path string) {
+	t.Helper()
+	raw, err := os.ReadFile(path)
+	if err != nil || len(raw) == 0 {
+		t.Fatalf("%d bytes, %v", len(raw), err)
+	}
+	raw[len(raw)/2] ^= 1
+	if err := os.WriteFile(path, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // shownAt are the first and the last time that the session has shown.

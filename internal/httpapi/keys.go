@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -29,7 +30,11 @@ func (a *API) addKeys() {
 			if errors.Is(err, store.ErrNotFound) {
 				return nil
 			}
+			if err != nil {
+				return err
+			}
 			out = keySetOut(s)
+			out.Left, err = left(tx, s.Keys, a.cfg.Now())
 			return err
 		})
 		return plain(out, err)
@@ -124,6 +129,23 @@ func keyIn(k api.NewKey) decision.Key {
 		out.Kinds = append(out.Kinds, decision.Kind(kind))
 	}
 	return out
+}
+
+// left lists the keys whose holders are gone. The server refuses these holders,
+// but agents go by the key set.
+func left(tx *store.Tx, keys []decision.Key, now time.Time) (ids []string, err error) {
+	for _, k := range keys {
+		c, err := tx.Principal(k.Holder)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+		case err != nil:
+			return nil, err
+		case c.Revoked == nil && (c.Expires == nil || now.Before(*c.Expires)):
+			continue
+		}
+		ids = append(ids, k.ID)
+	}
+	return ids, nil
 }
 
 func keyOut(k decision.Key) api.Key {

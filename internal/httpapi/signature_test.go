@@ -18,6 +18,7 @@ import (
 	"github.com/demarc/demarc/internal/decision"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
+	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/wire"
 )
 
@@ -215,5 +216,30 @@ func TestSignInPasskeySigns(t *testing.T) {
 	must[struct{}](t, r, 422, refused) // another's key
 	if got := must[api.Decision](t, r, 200, hand); got.State != "signed" {
 		t.Errorf("it is %s", got.State)
+	}
+}
+
+// TestKeyOfOneWhoLeft: a key outlives its holder's place in the tenant until it
+// is removed, which whoever looks at the keys is told.
+func TestKeyOfOneWhoLeft(t *testing.T) {
+	r := shared
+	w := newWorld(t, r, "leaving")
+	gone := r.issue(t, access.Principal{Name: "gone", Role: access.CustomerOwner, Tenant: w.tenant.ID, Kind: access.Person})
+	public, _ := newPublic(t)
+	changed := must[api.KeysChanged](t, r, 202, request{method: "POST", path: w.path("/keys"), token: w.owner.Token, body: api.ChangeKeys{
+		Add: []api.NewKey{{Algorithm: "ed25519", Public: public, Holder: gone.ID}},
+	}})
+	w.sign(t, r, *changed.Decision)
+	left := func() []string {
+		return must[api.KeySet](t, r, 200, request{path: w.path("/keys"), token: w.viewer.Token}).Left
+	}
+	if l := left(); len(l) != 0 {
+		t.Errorf("%v have left while they stand", l)
+	}
+	if err := r.Store().Write(t.Context(), func(tx *store.Tx) error { return tx.RevokePrincipal(gone.ID, time.Now()) }); err != nil {
+		t.Fatal(err)
+	}
+	if l := left(); len(l) != 1 || l[0] != api.KeyID(public) {
+		t.Errorf("%v have left, want the key of %s", l, gone.ID)
 	}
 }
