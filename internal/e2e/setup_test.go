@@ -80,9 +80,11 @@ func (b *browser) joins(invitation, login string) {
 
 // TestSetUpIsFinished begins as everybody does, with demarc up, whose credential
 // is an administrator without a second factor, and has the first administrator
-// join. The credential can do little from then on, and demarc up still starts.
+// join. The credential can do little from then on, and demarc up still starts. It
+// lies in a file, which is no vault, until that is deleted.
 //
 //demarc:duty CLD.12.1.5/P-5.1c
+//demarc:duty CLD.12.1.5/P-5.4a
 func TestSetUpIsFinished(t *testing.T) {
 	t.Parallel()
 	needPrograms(t)
@@ -132,4 +134,12 @@ func TestSetUpIsFinished(t *testing.T) {
 	if _, _, err := s.try("tenant", "create", "late"); err == nil {
 		t.Error("after a restart the first start's credential is an administrator again")
 	}
+
+	s.expect("", "CLD.12.1.5/P-5.4a", "not-met", "credentials outside the vault: the first start's token")
+	if err := os.Remove(filepath.Join(data, "admin.token")); err != nil {
+		t.Fatal(err)
+	}
+	s.expect("", "CLD.12.1.5/P-5.4a", "met", "")
+	first.post("/v1/account/tokens", api.NewToken{Name: "long", Days: 30}, nil)
+	s.expect("", "CLD.12.1.5/P-5.4a", "not-met", "a credential lives for 720 hours")
 }

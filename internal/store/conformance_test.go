@@ -30,7 +30,7 @@ func TestConformance(t *testing.T) {
 		}{
 			{"transactions", transactions}, {"estate", estateRules}, {"references", references}, {"pages", pages}, {"facts", facts},
 			{"verdicts", verdicts}, {"statements", statements}, {"policies", policies}, {"subscriptions", subscriptions},
-			{"identities", identities}, {"enrolment", enrolment}, {"idempotency", idempotency}, {"settings", settings}, {"contacts", contacts},
+			{"identities", identities}, {"vault", vault}, {"enrolment", enrolment}, {"idempotency", idempotency}, {"settings", settings}, {"contacts", contacts},
 			{"catalogues", catalogues}, {"people", people}, {"sessions", sessions}, {"sign-in", signIn},
 			{"grants", grants}, {"guards of grants", grantGuards},
 		} {
@@ -401,6 +401,35 @@ func identities(t *testing.T, d db) {
 	got := read(t, d, func(tx *store.Tx) (store.Credential, error) { return tx.Principal(c.ID) })
 	if got.Revoked == nil || !got.Revoked.Equal(noon) {
 		t.Errorf("%+v", got)
+	}
+}
+
+func vault(t *testing.T, d db) {
+	name := "secret.a" + d.tenant
+	d.ok(t, func(tx *store.Tx) error { return tx.AddSetting(name, []byte{1}) })
+	d.ok(t, func(tx *store.Tx) error { return tx.AddSetting("secretive"+d.tenant, []byte{2}) })
+	got := read(t, d, func(tx *store.Tx) (map[string][]byte, error) { return tx.Settings("secret.") })
+	if _, other := got["secretive"+d.tenant]; other || len(got[name]) != 1 {
+		t.Errorf("settings of a prefix: %v", got)
+	}
+	p := store.Credential{Principal: access.Principal{ID: "v" + d.tenant, Name: "Eva", Role: access.ProviderSupport, Kind: access.Person}, CreatedAt: noon}
+	d.ok(t, func(tx *store.Tx) error { return tx.InsertPrincipal(p) })
+	for id, days := range map[string]int{"tok-a": 3, "tok-b": 9} {
+		tok := store.PersonalToken{ID: id + d.tenant, Principal: p.ID, SecretHash: id + d.tenant, Authenticated: noon, CreatedAt: noon, Expires: noon.AddDate(0, 0, days)}
+		d.ok(t, func(tx *store.Tx) error { return tx.InsertPersonalToken(tok) })
+	}
+	longest := func(when time.Time) time.Duration {
+		return read(t, d, func(tx *store.Tx) (time.Duration, error) { return tx.LongestProviderToken(when) })
+	}
+	if l := longest(noon); l != 9*24*time.Hour {
+		t.Errorf("the longest token lives for %s", l)
+	}
+	d.ok(t, func(tx *store.Tx) error { return tx.RevokePersonalToken(p.ID, "tok-b"+d.tenant, noon) })
+	if l := longest(noon); l != 3*24*time.Hour {
+		t.Errorf("without the revoked one it lives for %s", l)
+	}
+	if l := longest(noon.AddDate(0, 0, 4)); l != 0 {
+		t.Errorf("past them all it lives for %s", l)
 	}
 }
 

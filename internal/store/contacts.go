@@ -112,6 +112,23 @@ func (tx *Tx) Setting(name string) ([]byte, error) {
 	return value, nil
 }
 
+// Settings returns the values whose names begin with prefix, by name.
+func (tx *Tx) Settings(prefix string) (map[string][]byte, error) {
+	var rows []struct {
+		Name  string
+		Value []byte
+	}
+	err := tx.db.NewSelect().Table("setting").Column("name", "value").Where("substr(name, 1, ?) = ?", len(prefix), prefix).Scan(tx.ctx, &rows)
+	if err != nil {
+		return nil, fmt.Errorf("read the settings %s: %w", prefix, err)
+	}
+	out := map[string][]byte{}
+	for _, r := range rows {
+		out[r.Name] = r.Value
+	}
+	return out, nil
+}
+
 // PutSetting writes the value of that name.
 func (tx *Tx) PutSetting(name string, value []byte) error {
 	row := map[string]any{"name": name, "value": value}

@@ -91,6 +91,19 @@ func (tx *Tx) PersonalTokens(principal string, p Page) ([]PersonalToken, error) 
 	return many(tx, p.apply(tx.db.NewSelect(), "id").Where("principal_id = ?", principal), "tokens", apiTokenRow.token)
 }
 
+// LongestProviderToken returns the longest life of the tokens of the provider's
+// people that count at now; zero if there is none.
+func (tx *Tx) LongestProviderToken(now time.Time) (time.Duration, error) {
+	var longest sql.NullInt64
+	err := tx.db.NewSelect().TableExpr("api_token AS t").Join("JOIN principal AS p ON p.id = t.principal_id").
+		ColumnExpr("MAX(t.expires_at - t.created_at)").
+		Where("p.tenant_id = '' AND p.revoked_at IS NULL AND t.revoked_at IS NULL AND t.expires_at > ?", micros(now)).Scan(tx.ctx, &longest)
+	if err != nil {
+		return 0, fmt.Errorf("look for the longest token: %w", err)
+	}
+	return time.Duration(longest.Int64) * time.Microsecond, nil
+}
+
 // RevokePersonalToken ends a person's token.
 func (tx *Tx) RevokePersonalToken(principal, id string, now time.Time) error {
 	res, err := tx.db.NewUpdate().Table("api_token").Set("revoked_at = ?", micros(now)).

@@ -323,6 +323,7 @@ func ownKinds() []evidence.Kind {
 		selfcheck.Kinds,
 		grant.Kinds,
 		infrastructure.Kinds,
+		[]evidence.Kind{selfcheck.VaultKind},
 		overseerKinds(),
 	)
 }
@@ -372,6 +373,7 @@ func (s *server) openContract(ctx context.Context) error {
 			s.self,
 			s.openRights(),
 			infrastructure.Source{},
+			s.openVault(),
 			review.Source{}, s.over.incidents, s.over.privileges, s.over.auditor,
 			grant.Privileged{Sessions: sessions{s}},
 			grant.Environments{Sessions: sessions{s}, Proofs: &grant.Proofs{}},
