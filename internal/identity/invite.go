@@ -171,7 +171,32 @@ func (i *Identities) standing(tx *store.Tx, secret string) (store.SealedInvitati
 	if errors.Is(err, store.ErrNotFound) || (err == nil && (s.Used != nil || s.Revoked != nil || !i.Now().Before(s.Expires))) {
 		return s, ErrInvitation
 	}
+	if err != nil {
+		return s, err
+	}
+	late, err := outdated(tx, s)
+	if err == nil && late {
+		err = ErrInvitation
+	}
 	return s, err
+}
+
+// outdated reports whether the first start's credential, which shows no second
+// factor, invited somebody to the provider's side, and there is an administrator
+// by now, whose matter that is.
+func outdated(tx *store.Tx, s store.SealedInvitation) (bool, error) {
+	if s.Tenant != "" {
+		return false, nil
+	}
+	_, maker, _ := strings.Cut(s.By, "/")
+	c, err := tx.Principal(maker)
+	if errors.Is(err, store.ErrNotFound) || (err == nil && c.Kind != access.Setup) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return settled(tx)
 }
 
 // newcomer is who a person will be: made before the invitation is used, for a

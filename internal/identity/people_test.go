@@ -127,6 +127,35 @@ func TestFirstOwner(t *testing.T) {
 	}
 }
 
+// TestInvitationsOfTheSetUp: those to the provider's side end with the set-up,
+// or a link from then would be a way past the administrator.
+func TestInvitationsOfTheSetUp(t *testing.T) {
+	ids, _, _ := setUp(t)
+	ctx := t.Context()
+	token, err := ids.FirstStart(ctx, func(string) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	setup, err := ids.Authenticate(ctx, token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, secret, err := ids.Invite(ctx, setup, identity.Invitation{Name: "spare", Mail: "spare@example.org", Role: access.ProviderAdministrator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ids.Invited(ctx, secret); err != nil {
+		t.Errorf("before the set-up is finished: %v", err)
+	}
+	withPasskey(t, ids, access.ProviderAdministrator, "", "Ada")
+	if _, err := ids.Invited(ctx, secret); !errors.Is(err, identity.ErrInvitation) {
+		t.Errorf("afterwards it can be looked at: %v", err)
+	}
+	if _, err := ids.JoinWithPassword(ctx, here, secret, "", goodPassword); !errors.Is(err, identity.ErrInvitation) {
+		t.Errorf("afterwards it lets in: %v", err)
+	}
+}
+
 func TestRemovedPerson(t *testing.T) {
 	ids, b, _ := setUp(t)
 	ctx := t.Context()
