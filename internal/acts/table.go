@@ -38,6 +38,7 @@ var table = map[string]Act{
 	// People.
 	"principal.create": {Words: "added somebody who may use the API", Needs: access.ManagePeople},
 	"principal.revoke": {Words: "ended somebody's access to the API", Needs: access.ManagePeople},
+	"sign-in.refuse":   {Words: "turned away sign-ins at an account, of which too many had failed"},
 	"session.start":    {Words: "signed in to the console"},
 	"session.end-all":  {Words: "signed out everywhere"},
 

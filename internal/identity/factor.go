@@ -128,7 +128,7 @@ func (i *Identities) second(ctx context.Context, v Visit, ceremony, method strin
 	}
 	cs := []counter{{guess, perAccountHere, true}}
 	if err := i.charge(ctx, cs); err != nil {
-		return e, err
+		return e, i.guessed(f.Principal, err)
 	}
 	err = i.Store.Write(ctx, func(tx *store.Tx) error {
 		e = Entry{}

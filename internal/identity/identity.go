@@ -63,6 +63,7 @@ type Identities struct {
 
 	pepper  pepper
 	hashing hashing
+	guesses guesses
 }
 
 // tokenPrefix makes tokens recognizable to secret scanners.

@@ -204,7 +204,7 @@ func (i *Identities) SignInWithPassword(ctx context.Context, v Visit, login, pas
 		return e, err
 	}
 	if err := i.charge(ctx, cs); err != nil {
-		return e, err
+		return e, i.guessed(a.Principal, err)
 	}
 	ok, err := i.samePassword(ctx, password, d.Hash)
 	if err != nil {

@@ -199,3 +199,31 @@ func TestGuessingCodes(t *testing.T) {
 		t.Errorf("%d codes in a day", tried)
 	}
 }
+
+// TestGuessingIsRecorded: a tenant's people read in their log that somebody
+// guesses at an account, once for a flood, and nothing of accounts that are not
+// there.
+func TestGuessingIsRecorded(t *testing.T) {
+	ids, b, _ := setUp(t)
+	tenantWithKey(t, ids, "t-1")
+	withPassword(t, ids, access.CustomerOwner, "t-1", "Ona")
+	for _, login := range []string{"ona@example.org", "nobody@example.org"} {
+		for range 40 {
+			ids.SignInWithPassword(t.Context(), identity.Visit{From: "203.0.113.1:1"}, login, "not the password")
+		}
+	}
+	before := len(b.entries)
+	b.fail = errors.New("the ledger is away")
+	if err := ids.RecordGuesses(t.Context()); err == nil {
+		t.Error("what was not recorded is taken for recorded")
+	}
+	b.fail, b.entries = nil, b.entries[:before]
+	for range 2 {
+		if err := ids.RecordGuesses(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := b.entries[before:]; len(got) != 1 || got[0].Action != "sign-in.refuse" || got[0].Tenant != "t-1" || got[0].Actor != "system/sign-in" {
+		t.Errorf("recorded: %+v", got)
+	}
+}
