@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -18,33 +16,25 @@ import (
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/bus"
 	"github.com/demarc/demarc/internal/consent"
-	"github.com/demarc/demarc/internal/console"
 	"github.com/demarc/demarc/internal/contract"
 	"github.com/demarc/demarc/internal/durable"
 	"github.com/demarc/demarc/internal/events"
 	"github.com/demarc/demarc/internal/eventstore"
-	"github.com/demarc/demarc/internal/evidence"
 	"github.com/demarc/demarc/internal/fleet"
 	"github.com/demarc/demarc/internal/gateway"
 	"github.com/demarc/demarc/internal/grant"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
-	"github.com/demarc/demarc/internal/infrastructure"
 	"github.com/demarc/demarc/internal/ingest"
-	"github.com/demarc/demarc/internal/judgement"
 	"github.com/demarc/demarc/internal/keyring"
 	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/metrics"
 	"github.com/demarc/demarc/internal/pki"
 	"github.com/demarc/demarc/internal/posture"
 	"github.com/demarc/demarc/internal/recording"
-	"github.com/demarc/demarc/internal/responsibility/builtin"
-	"github.com/demarc/demarc/internal/review"
-	"github.com/demarc/demarc/internal/rights"
 	"github.com/demarc/demarc/internal/rungroup"
 	"github.com/demarc/demarc/internal/selfcheck"
 	"github.com/demarc/demarc/internal/service"
-	"github.com/demarc/demarc/internal/service/all"
 	"github.com/demarc/demarc/internal/sshca"
 	"github.com/demarc/demarc/internal/store"
 	"github.com/demarc/demarc/internal/tenancy"
@@ -266,159 +256,6 @@ func (s *server) listen(context.Context) (err error) {
 	return nil
 }
 
-func (s *server) openBus(ctx context.Context) (err error) {
-	clientTLS, err := s.busTrust()
-	if err != nil {
-		return err
-	}
-	s.bus, err = bus.Open(ctx, bus.Config{
-		Secrets: s.secrets, Log: s.cfg.Log.With("part", "bus"), Dir: filepath.Join(s.cfg.DataDir, "bus"), Listen: s.cfg.BusListen,
-		TLS: s.authority.ServerTLS(s.cfg.hosts()), URLs: s.cfg.Bus, ClientTLS: clientTLS,
-		Advertise: s.advertisedBus(), AgentNetworks: s.networks.agents.Strings(),
-	})
-	if err != nil {
-		return err
-	}
-	s.onClose(s.bus.Close)
-	s.broker = events.NewBroker()
-	return nil
-}
-
-// busTrust reads who vouches for external bus servers; agents are told too.
-func (s *server) busTrust() (*tls.Config, error) {
-	if s.cfg.BusCA == "" {
-		return nil, nil
-	}
-	var err error
-	if s.busCA, err = os.ReadFile(s.cfg.BusCA); err != nil {
-		return nil, fmt.Errorf("--bus-ca: %w", err)
-	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(s.busCA) {
-		return nil, fmt.Errorf("--bus-ca %s holds no PEM certificate", s.cfg.BusCA)
-	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}, nil
-}
-
-// advertisedBus tells agents the bus by the name that they reach the server by.
-func (s *server) advertisedBus() []string {
-	if len(s.cfg.Bus) > 0 {
-		return nil
-	}
-	_, port, err := net.SplitHostPort(s.cfg.BusListen)
-	if err != nil || port == "0" {
-		return nil
-	}
-	var urls []string
-	for _, h := range s.cfg.Advertise {
-		urls = append(urls, "tls://"+net.JoinHostPort(h, port))
-	}
-	return urls
-}
-
-// ownKinds are the fact kinds that the server itself provides.
-func ownKinds() []evidence.Kind {
-	return slices.Concat(
-		[]evidence.Kind{wire.AgentKind, fleet.CoverageKind, rights.Kind},
-		selfcheck.Kinds,
-		grant.Kinds,
-		infrastructure.Kinds,
-		[]evidence.Kind{selfcheck.VaultKind},
-		overseerKinds(),
-	)
-}
-
-// Kinds are all fact kinds that this program provides: the server's own and
-// those of its services.
-func Kinds() []evidence.Kind {
-	kinds := ownKinds()
-	for _, svc := range all.Services() {
-		kinds = append(kinds, svc.Manifest().Kinds...)
-	}
-	return kinds
-}
-
-func (s *server) openContract(ctx context.Context) error {
-	s.services = all.Services()
-	kinds, everything := ownKinds(), Kinds()
-	for _, svc := range s.services {
-		if p, ok := svc.(service.Preparer); ok {
-			if err := p.Prepare(everything); err != nil {
-				return fmt.Errorf("service %s: %w", svc.Manifest().Name, err)
-			}
-		}
-	}
-	base, err := builtin.Catalogue()
-	if err != nil {
-		return err
-	}
-	if s.contract, err = contract.Open(ctx, s.store, s.ledger, s.cfg.Now, base, s.services, kinds); err != nil {
-		return err
-	}
-	compiled, err := s.contract.Compile()
-	if err != nil {
-		return err
-	}
-	s.estate = &tenancy.Estate{
-		Store: s.store, Ledger: s.ledger, Accounts: s.bus, Keys: s.keys, Services: buyable(s.services, compiled), Now: s.cfg.Now,
-	}
-	published := changes{s.bus, s.broker, s.cfg.Log.With("part", "posture")}
-	if err := s.openOverseers(); err != nil {
-		return err
-	}
-	s.posture, err = posture.New(posture.Config{
-		Catalogue: compiled, Services: s.services, Sources: []posture.Source{
-			fleet.Coverage{},
-			selfcheck.Tenants{Contacts: s.estate, Form: tenancy.ContactForm},
-			s.self,
-			s.openRights(),
-			infrastructure.Source{},
-			s.openVault(),
-			review.Source{}, s.over.incidents, s.over.privileges, s.over.auditor,
-			grant.Privileged{Sessions: sessions{s}},
-			grant.Environments{Sessions: sessions{s}, Proofs: &grant.Proofs{}},
-		},
-		Observers: s.overseerObservers(),
-		Store:     s.store, Ledger: s.ledger, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "posture"), Changed: published.publish,
-		Heavy: (&memory{}).spend,
-	})
-	if err != nil {
-		return err
-	}
-	s.estate.Judge = s.posture
-	s.judgeOverseers()
-	s.fleet = &fleet.Fleet{
-		Store: s.store, Ledger: s.ledger, Bus: s.bus, VMs: s.estate, Judge: s.posture, CA: string(s.authority.PEM()) + string(s.busCA), Pin: s.authority.Pin(),
-		BusURLs: s.bus.URLs(), Now: s.cfg.Now, Log: s.cfg.Log.With("part", "fleet"),
-	}
-	return nil
-}
-
-// buyable lists what a subscription can name: services that move a duty of the
-// contract, and services of this program that do not run everywhere anyway.
-func buyable(services []service.Service, c *judgement.Compiled) []string {
-	var out []string
-	add := func(name string) {
-		for _, have := range out {
-			if have == name {
-				return
-			}
-		}
-		out = append(out, name)
-	}
-	for _, svc := range services {
-		if m := svc.Manifest(); !m.Standard {
-			add(m.Name)
-		}
-	}
-	for _, d := range c.Duties {
-		for _, name := range d.Services {
-			add(name)
-		}
-	}
-	return out
-}
-
 func (s *server) openStores(context.Context) (err error) {
 	if s.events, err = eventstore.Open(eventstore.Config{Address: s.cfg.Events}); err != nil {
 		return err
@@ -438,63 +275,6 @@ func (s *server) openStores(context.Context) (err error) {
 		},
 	})
 	return nil
-}
-
-func (s *server) openFaces(ctx context.Context) error {
-	if err := s.place(ctx); err != nil {
-		return err
-	}
-	s.api = httpapi.New(httpapi.Config{
-		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
-		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,
-		AgentServer: s.agentServer(), ProviderNetworks: s.networks.provider, Version: s.cfg.Version, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "api"),
-		Grants: s.grants, Granted: s.grants.Granted,
-		Gateway: s.gateway, Recorder: s.recorder, SSH: s.sshAuthority, GatewayAddress: s.gatewayAddress(), ProxyURL: s.proxyURL(),
-		Reviews: s.over.reviews, Incidents: s.over.incidents, Privileges: s.over.privileges, Activity: s.over.activity, Feed: s.over.feed, Auditor: s.over.auditor,
-	})
-	mux := http.NewServeMux()
-	mux.Handle("/v1/", s.api.Handler())
-	mux.Handle("/openapi.json", s.api.Handler())
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.store.Ping(r.Context()); err != nil {
-			http.Error(w, "state store unavailable", http.StatusServiceUnavailable)
-			return
-		}
-		if n := len(s.ingest.Status().Faults); n > 0 {
-			http.Error(w, "records wait for a store; 'demarc status' names it", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	// The session cookie is kept to TLS where there is TLS.
-	for _, face := range []struct {
-		secure bool
-		to     *http.Handler
-	}{{false, &s.handler}, {true, &s.secureHandler}} {
-		pages, err := console.New(console.Config{
-			API: s.api.Handler(), SignIn: s.signIn, SignOut: s.identities.SignOut, Secure: face.secure, Now: s.cfg.Now, Log: s.cfg.Log.With("part", "console"),
-		})
-		if err != nil {
-			return err
-		}
-		all := http.NewServeMux()
-		all.Handle("/v1/", mux)
-		all.Handle("/openapi.json", mux)
-		all.Handle("/healthz", mux)
-		all.Handle("/", pages)
-		*face.to = s.api.RotateSessions(all)
-	}
-	return nil
-}
-
-// signIn opens a console session, and tells a wrong token from a server that
-// cannot say.
-func (s *server) signIn(ctx context.Context, token string) (string, error) {
-	id, err := s.identities.SignIn(ctx, token)
-	if errors.Is(err, identity.ErrUnauthenticated) {
-		return "", console.ErrRefused
-	}
-	return id, err
 }
 
 // run runs the parts: those that others stand on first.
@@ -535,33 +315,4 @@ func (s *server) run(ctx context.Context) error {
 		rungroup.Part{Name: "agents", Run: s.serveAgents},
 		ready,
 	)
-}
-
-// followCatalogues puts in force what other servers of the installation load.
-func (s *server) followCatalogues(ctx context.Context) error {
-	tick := time.NewTicker(10 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		compiled, err := s.contract.Refresh(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.cfg.Log.Error("read the catalogues again", "error", err)
-		}
-		if compiled != nil {
-			s.posture.SetCatalogue(compiled) // whoever loaded it judges by it
-		}
-	}
-}
-
-// runPosture brings verdicts up to the catalogue of this program, then keeps
-// them by the timer.
-func (s *server) runPosture(ctx context.Context) error {
-	if err := s.posture.CatchUp(ctx); err != nil && ctx.Err() == nil {
-		s.cfg.Log.Error("judge by the catalogue in force", "error", err)
-	}
-	return s.posture.Run(ctx)
 }
