@@ -68,6 +68,7 @@ type commands struct {
 	Logout  logoutCmd  `cmd:"" group:"client" help:"End the token of the profile and forget it."`
 	Join    joinCmd    `cmd:"" group:"client" help:"Accept an invitation with a password and an authenticator app."`
 	Person  personCmd  `cmd:"" group:"client" help:"People: invite, list, change their role, remove."`
+	OIDC    oidcCmd    `cmd:"" name:"oidc" group:"client" help:"OpenID providers that people sign in at: add, list, remove."`
 	Token   tokenCmd   `cmd:"" group:"client" help:"Tokens: add your own, create those of services, list, revoke."`
 	Version versionCmd `cmd:"" group:"client" help:"Version of this program."`
 }
