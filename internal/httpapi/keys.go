@@ -140,7 +140,7 @@ func left(tx *store.Tx, keys []decision.Key, now time.Time) (ids []string, err e
 		case errors.Is(err, store.ErrNotFound):
 		case err != nil:
 			return nil, err
-		case c.Revoked == nil && (c.Expires == nil || now.Before(*c.Expires)):
+		case c.Stands(now):
 			continue
 		}
 		ids = append(ids, k.ID)

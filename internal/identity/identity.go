@@ -181,7 +181,7 @@ func (i *Identities) Authenticate(ctx context.Context, token string) (access.Pri
 }
 
 func (i *Identities) stands(c store.Credential) bool {
-	return c.Revoked == nil && (c.Expires == nil || i.Now().Before(*c.Expires))
+	return c.Stands(i.Now())
 }
 
 // List returns the principals of a tenant; the provider's if tenant is empty.

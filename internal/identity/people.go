@@ -262,16 +262,3 @@ func (i *Identities) SetUp(tx *store.Tx, now time.Time) (credential, finished bo
 	}
 	return credential, finished, err
 }
-
-// Settle reports whether the provider has an administrator with a second
-// factor, and tells Settled if it has.
-func (i *Identities) Settle(ctx context.Context) (is bool, err error) {
-	err = i.Store.Read(ctx, func(tx *store.Tx) (err error) {
-		is, err = settled(tx)
-		return err
-	})
-	if is && i.Settled != nil {
-		i.Settled()
-	}
-	return is, err
-}

@@ -231,17 +231,14 @@ func (i *Identities) SignOutEverywhere(ctx context.Context, of access.Principal)
 	})
 }
 
-// Run forgets what has ended, records at whose accounts somebody guesses, and
-// looks whether another server has settled the installation, until ctx ends.
+// Run forgets what has ended, and records at whose accounts somebody guesses,
+// until ctx ends.
 func (i *Identities) Run(ctx context.Context) error {
 	const looks, forgets = 5 * time.Second, 10 * time.Minute
 	tick := time.NewTicker(looks)
 	defer tick.Stop()
-	settled, last := false, time.Time{}
+	last := time.Time{}
 	for {
-		if !settled {
-			settled, _ = i.Settle(ctx)
-		}
 		// What cannot be recorded now is at the next look.
 		i.RecordGuesses(ctx)
 		if now := i.Now(); now.Sub(last) >= forgets || now.Before(last) {

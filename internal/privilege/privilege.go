@@ -93,7 +93,7 @@ func (p *Privileges) report(tx *store.Tx, tenant string, now time.Time) (r Repor
 			return r, err
 		}
 		for _, c := range some {
-			if c.Revoked != nil || (c.Expires != nil && !now.Before(*c.Expires)) {
+			if !c.Stands(now) {
 				continue
 			}
 			x, err := p.principal(tx, c)

@@ -18,6 +18,12 @@ type Credential struct {
 	Revoked    *time.Time
 }
 
+// Stands reports whether the principal may act at now: it was not revoked and
+// has not expired.
+func (c Credential) Stands(now time.Time) bool {
+	return c.Revoked == nil && (c.Expires == nil || now.Before(*c.Expires))
+}
+
 type principalRow struct {
 	bun.BaseModel `bun:"table:principal"`
 	ID            string `bun:",pk"`

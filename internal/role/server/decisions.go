@@ -38,8 +38,7 @@ func (n standing) Standing(tx *store.Tx, id string) (access.Principal, bool, err
 	if errors.Is(err, store.ErrNotFound) {
 		return access.Principal{}, false, nil
 	}
-	stands := err == nil && c.Revoked == nil && (c.Expires == nil || n.now().Before(*c.Expires))
-	return c.Principal, stands, err
+	return c.Principal, err == nil && c.Stands(n.now()), err
 }
 
 // about is the subject of a decision about a tenant or a part of it.

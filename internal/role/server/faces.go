@@ -11,10 +11,8 @@ import (
 	"github.com/demarc/demarc/internal/identity"
 )
 
-func (s *server) openFaces(ctx context.Context) error {
-	if err := s.place(ctx); err != nil {
-		return err
-	}
+func (s *server) openFaces(context.Context) error {
+	s.identities.Site = s.cfg.site(s.http.Addr(), s.https.Addr())
 	s.api = httpapi.New(httpapi.Config{
 		Store: s.store, Identities: s.identities, Policy: s.policy, Estate: s.estate, Fleet: s.fleet, Contract: s.contract, Consent: s.consent, Posture: s.posture,
 		Ledger: s.ledger, Verifier: s.verifier, Witnesses: s.witnesses, Ingest: s.ingest, Events: s.broker, Services: s.services, Keys: s.keys,

@@ -31,7 +31,7 @@ func (p people) Standing(tx *store.Tx, id string) (access.Principal, error) {
 	if err != nil {
 		return access.Principal{}, err
 	}
-	if c.Revoked != nil || c.Expires != nil && !p.s.cfg.Now().Before(*c.Expires) {
+	if !c.Stands(p.s.cfg.Now()) {
 		return access.Principal{}, fmt.Errorf("principal %q: %w", id, store.ErrNotFound)
 	}
 	return c.Principal, nil

@@ -22,14 +22,6 @@ func (s *server) openIdentities() {
 	}
 }
 
-// place says where people reach the console, and whether the provider has an
-// administrator already.
-func (s *server) place(ctx context.Context) error {
-	s.identities.Site = s.cfg.site(s.http.Addr(), s.https.Addr())
-	_, err := s.identities.Settle(ctx)
-	return err
-}
-
 // site is where people reach the console: at --console-url, else at this
 // machine's own name, for a passkey is bound to a name and not to an address.
 func (c *Config) site(plain, secure net.Addr) identity.Site {

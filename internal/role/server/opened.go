@@ -6,13 +6,10 @@ import (
 
 	"github.com/demarc/demarc/internal/authz"
 	"github.com/demarc/demarc/internal/events"
-	"github.com/demarc/demarc/internal/fleet"
 	"github.com/demarc/demarc/internal/httpapi"
 	"github.com/demarc/demarc/internal/identity"
-	"github.com/demarc/demarc/internal/ledger"
 	"github.com/demarc/demarc/internal/recording"
 	"github.com/demarc/demarc/internal/store"
-	"github.com/demarc/demarc/internal/tenancy"
 )
 
 // Server is an opened server. Its parts are safe for concurrent use whether it
@@ -34,9 +31,6 @@ func (s *Server) API() *httpapi.API { return s.s.api }
 // Store is the state store.
 func (s *Server) Store() *store.Store { return s.s.store }
 
-// Ledger is the ledger.
-func (s *Server) Ledger() *ledger.Log { return s.s.ledger }
-
 // Identities checks and issues credentials.
 func (s *Server) Identities() *identity.Identities { return s.s.identities }
 
@@ -45,12 +39,6 @@ func (s *Server) Policy() *authz.Policy { return s.s.policy }
 
 // Recorder records sessions.
 func (s *Server) Recorder() *recording.Recorder { return s.s.recorder }
-
-// Estate keeps the estate.
-func (s *Server) Estate() *tenancy.Estate { return s.s.estate }
-
-// Fleet keeps the agents.
-func (s *Server) Fleet() *fleet.Fleet { return s.s.fleet }
 
 // Events carries changed verdicts to watchers.
 func (s *Server) Events() *events.Broker { return s.s.broker }

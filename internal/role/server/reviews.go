@@ -91,9 +91,6 @@ func (r recordings) Verified(ctx context.Context, rec store.Recording) (fault st
 // Reviews keeps the regular reviews.
 func (s *Server) Reviews() *review.Reviews { return s.s.over.reviews }
 
-// Incidents keeps incidents and the provider's identities.
-func (s *Server) Incidents() *incident.Incidents { return s.s.over.incidents }
-
 func nameVM(tx *store.Tx, id string) (string, error) {
 	vm, err := tx.VMByID(id)
 	return vm.Name, err
